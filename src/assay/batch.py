@@ -1,0 +1,103 @@
+"""A batch: one delivered file on its way, its states, and the moves between them.
+
+The state is where the batch rests, so a crash leaves it in the last store that it reached completely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from assay.findings import Finding, worst
+
+State = Literal["landed", "readable", "clean", "held", "released", "conformed", "done", "rejected"]
+
+#: The moves a batch can make; a state without an entry is final.
+MOVES: dict[State, frozenset[State]] = {
+    "landed": frozenset({"readable", "rejected"}),
+    "readable": frozenset({"clean", "rejected"}),
+    "clean": frozenset({"held", "released", "rejected"}),
+    "held": frozenset({"released", "rejected"}),
+    "released": frozenset({"conformed", "rejected"}),
+    "conformed": frozenset({"done"}),
+}
+
+FINAL: frozenset[State] = frozenset({"done", "rejected"})
+
+
+def may_move(before: State, after: State) -> bool:
+    """Whether a batch may go from one state to another."""
+    return after in MOVES.get(before, frozenset())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One delivered file: identity, where it belongs, and how far it has come."""
+
+    id: int
+    zone: str
+    pipeline: str
+    source: str
+    file_name: str
+    size_bytes: int
+    sha256: str
+    state: State
+    delivered_by: str
+    delivered_at: datetime
+    config_version: str
+    period: str | None = None
+    segments: dict[str, Any] | None = None
+
+    @property
+    def label(self) -> str:
+        """What people read: zone, pipeline, source and number."""
+        return f"{self.zone}/{self.pipeline}, batch {self.id} ({self.source}, {self.file_name})"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Rows and the sum of every numeric column in one store: a line of the reconciliation."""
+
+    store: str
+    rows: int
+    sums: dict[str, Decimal]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; sums as text, so that no digit is lost."""
+        return {"store": self.store, "rows": self.rows, "sums": {k: str(v) for k, v in self.sums.items()}}
+
+
+@dataclass(frozen=True)
+class Approved:
+    """The data may go on; `findings` are remarks."""
+
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A steward must look first."""
+
+    why: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The contract refuses the batch."""
+
+    findings: tuple[Finding, ...]
+
+
+Verdict = Approved | HeldBack | Refused
+
+
+def gate(steward: Literal["always", "on_finding", "never"], findings: tuple[Finding, ...]) -> Verdict:
+    """The steward's gate: what a pipeline's setting says about the findings of a cleaned batch."""
+    if steward == "always":
+        return HeldBack("every batch of this pipeline is looked at", findings)
+    if steward == "on_finding" and worst(findings) in ("warning", "error"):
+        return HeldBack("the rules found something", findings)
+    return Approved(findings)

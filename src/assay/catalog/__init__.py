@@ -1,0 +1,1 @@
+"""What assay knows about its data: batches, runs, findings, reconciliation, lineage. No data itself."""

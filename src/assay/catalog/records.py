@@ -1,0 +1,242 @@
+"""The records of batches in PostgreSQL: read and written here, always inside the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from assay.batch import Batch, State, Tally, may_move
+from assay.errors import NotFound, Unavailable
+from assay.findings import Finding
+from assay.stores.database import Connection
+
+_BATCH = (
+    "id, zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, delivered_at, "
+    "config_version, period"
+)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One arrival of a file: which batch it became, and whether its bytes were known already."""
+
+    batch_id: int
+    file_name: str
+    delivered_by: str
+    delivered_at: datetime
+    duplicate: bool
+
+
+def batch(connection: Connection, number: int) -> Batch:
+    """The batch of that number."""
+    row = connection.execute(f"SELECT {_BATCH} FROM assay.batch WHERE id = %s".encode(), (number,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no batch {number}", next="assay batch list")
+    return Batch(*row)
+
+
+def batches(
+    connection: Connection,
+    *,
+    zone: str | None = None,
+    pipeline: str | None = None,
+    states: Iterable[State] | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+) -> list[Batch]:
+    """Batches in the order of their delivery."""
+    where, values = ["true"], []
+    for column, value in (("zone", zone), ("pipeline", pipeline)):
+        if value is not None:
+            where.append(f"{column} = %s")
+            values.append(value)
+    if states is not None:
+        where.append("state = ANY(%s)")
+        values.append(list(states))  # type: ignore[arg-type]
+    sql = f"SELECT {_BATCH} FROM assay.batch WHERE {' AND '.join(where)} ORDER BY id"
+    sql += " DESC" if newest_first else ""
+    if limit is not None:
+        sql += f" LIMIT {int(limit)}"
+    return [Batch(*row) for row in connection.execute(sql.encode(), values)]
+
+
+def same_bytes(connection: Connection, zone: str, pipeline: str, source: str, sha256: str) -> Batch | None:
+    """The newest batch of a source that holds these bytes."""
+    row = connection.execute(
+        f"SELECT {_BATCH} FROM assay.batch WHERE zone = %s AND pipeline = %s AND source = %s AND sha256 = %s "
+        "ORDER BY id DESC LIMIT 1".encode(),
+        (zone, pipeline, source, sha256),
+    ).fetchone()
+    return Batch(*row) if row else None
+
+
+def add_batch(
+    connection: Connection,
+    *,
+    zone: str,
+    pipeline: str,
+    source: str,
+    file_name: str,
+    size_bytes: int,
+    sha256: str,
+    delivered_by: str,
+    config_version: str,
+    period: str | None,
+) -> int:
+    """Records a new batch in state `landed`; returns its number."""
+    row = connection.execute(
+        "INSERT INTO assay.batch (zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, "
+        "config_version, period) VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s) RETURNING id",
+        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def add_delivery(
+    connection: Connection, batch_id: int, path: str, stat: tuple[int, int], by: str, *, duplicate: bool
+) -> None:
+    """Records that a file arrived; `stat` is its size and modification time (ns), to know it again unread."""
+    connection.execute(
+        "INSERT INTO assay.delivery (batch_id, path, size_bytes, mtime_ns, delivered_by, duplicate) "
+        "VALUES (%s, %s, %s, %s, %s, %s)",
+        (batch_id, path, stat[0], stat[1], by, duplicate),
+    )
+
+
+def arrived(connection: Connection, path: str, stat: tuple[int, int]) -> bool:
+    """Whether this very file (path, size, modification time) was delivered before."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM assay.delivery WHERE path = %s AND size_bytes = %s AND mtime_ns = %s LIMIT 1",
+            (path, *stat),
+        ).fetchone()
+        is not None
+    )
+
+
+def lock_batch(connection: Connection, number: int, expected: State) -> None:
+    """Holds the batch's row until the transaction ends; someone else's progress is an `Unavailable`."""
+    row = connection.execute("SELECT state FROM assay.batch WHERE id = %s FOR UPDATE", (number,)).fetchone()
+    if row is None or row[0] != expected:
+        raise Unavailable(
+            f"batch {number} was moved on by another process", where=f"state {row[0] if row else 'gone'}"
+        )
+
+
+def move(connection: Connection, number: int, before: State, after: State) -> None:
+    """Moves a locked batch."""
+    if not may_move(before, after):
+        raise ValueError(f"a batch cannot go from {before} to {after}")
+    connection.execute(
+        "UPDATE assay.batch SET state = %s, moved_at = clock_timestamp() WHERE id = %s", (after, number)
+    )
+
+
+def set_period(connection: Connection, number: int, period: str | None) -> None:
+    """Records the period that a batch covers, where it is known only from its rows."""
+    connection.execute("UPDATE assay.batch SET period = %s WHERE id = %s", (period, number))
+
+
+def add_run(
+    connection: Connection, number: int, segment: str, outcome: str, seconds: float, detail: dict[str, Any]
+) -> None:
+    """Records what a segment did with a batch."""
+    connection.execute(
+        "INSERT INTO assay.segment_run (batch_id, segment, outcome, seconds, detail) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        (number, segment, outcome, seconds, Jsonb(detail, dumps=_dumps)),
+    )
+
+
+def runs(connection: Connection, number: int) -> list[dict[str, Any]]:
+    """What happened to a batch, in order."""
+    found = connection.execute(
+        "SELECT segment, outcome, seconds, finished_at, detail FROM assay.segment_run "
+        "WHERE batch_id = %s ORDER BY id",
+        (number,),
+    )
+    names = ("segment", "outcome", "seconds", "finished_at", "detail")
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def add_findings(connection: Connection, number: int, segment: str, findings: Iterable[Finding]) -> None:
+    """Keeps findings with the batch."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO assay.finding (batch_id, segment, severity, kind, body) VALUES (%s, %s, %s, %s, %s)",
+            [(number, segment, f.severity, f.kind, Jsonb(f.to_dict())) for f in findings],
+        )
+
+
+def findings(connection: Connection, number: int) -> list[tuple[str, Finding]]:
+    """The findings of a batch with the segment that made each."""
+    found = connection.execute(
+        "SELECT segment, body FROM assay.finding WHERE batch_id = %s ORDER BY id", (number,)
+    )
+    return [(segment, Finding.from_dict(body)) for segment, body in found]
+
+
+def add_tally(connection: Connection, number: int, tally: Tally) -> None:
+    """Keeps a line of the batch's reconciliation."""
+    connection.execute(
+        "INSERT INTO assay.tally (batch_id, store, rows, sums) VALUES (%s, %s, %s, %s)",
+        (number, tally.store, tally.rows, Jsonb({k: str(v) for k, v in tally.sums.items()})),
+    )
+
+
+def tallies(connection: Connection, number: int) -> list[Tally]:
+    """The reconciliation of a batch, in the order of the stores."""
+    found = connection.execute(
+        "SELECT store, rows, sums FROM assay.tally WHERE batch_id = %s ORDER BY id", (number,)
+    )
+    return [Tally(store, rows, {k: Decimal(v) for k, v in sums.items()}) for store, rows, sums in found]
+
+
+def add_touched(connection: Connection, number: int, table: str, touched: dict[str, list[Any]] | None) -> None:
+    """Records which values of the `refresh by` columns a batch touched; None stands for "all of them"."""
+    connection.execute(
+        "INSERT INTO assay.touched (batch_id, table_name, touched) VALUES (%s, %s, %s) "
+        "ON CONFLICT (batch_id, table_name) DO UPDATE SET touched = excluded.touched",
+        (number, table, None if touched is None else Jsonb(touched, dumps=_dumps)),
+    )
+
+
+def touched(connection: Connection, number: int) -> dict[str, dict[str, list[Any]] | None]:
+    """What `add_touched` recorded for a batch, by operational table."""
+    found = connection.execute(
+        "SELECT table_name, touched FROM assay.touched WHERE batch_id = %s", (number,)
+    )
+    return {str(name): values for name, values in found}
+
+
+def applied_version(connection: Connection) -> str | None:
+    """The version of the configuration that `assay apply` carried out last."""
+    row = connection.execute("SELECT version FROM assay.configuration ORDER BY id DESC LIMIT 1").fetchone()
+    return None if row is None else str(row[0])
+
+
+def add_configuration(connection: Connection, version: str, by: str, changes: list[str]) -> None:
+    """Records that a configuration was applied, with what it changed."""
+    connection.execute(
+        "INSERT INTO assay.configuration (version, applied_by, changes) VALUES (%s, %s, %s)",
+        (version, by, Jsonb(changes)),
+    )
+
+
+def add_decision(connection: Connection, number: int, decision: str, by: str, reason: str) -> None:
+    """Records a steward's decision."""
+    connection.execute(
+        "INSERT INTO assay.decision (batch_id, decision, decided_by, reason) VALUES (%s, %s, %s, %s)",
+        (number, decision, by, reason),
+    )
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=str)

@@ -1,0 +1,91 @@
+"""The command line. Each command's module is loaded when it is called, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from assay import __version__
+
+#: name → (module, one line of help); the modules hold a click command of the same name.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("project", "Write a new platform project into a folder."),
+    "schema": ("project", "Write the JSON Schemas that editors use."),
+    "plan": ("project", "Show what the configuration would change."),
+    "apply": ("project", "Carry the plan out."),
+    "ingest": ("flow", "Deliver files by hand."),
+    "run": ("flow", "Take in everything that waits in the ingress folders."),
+    "status": ("records", "Show where batches are."),
+    "batch": ("records", "List batches, or show one with its findings."),
+    "review": ("records", "Release or reject a batch that waits for a steward."),
+    "sql": ("query", "Ask the stores a question, read-only."),
+    "lineage": ("query", "Trace a row or a column back to the delivered file."),
+    "doctor": ("project", "Check that everything assay needs is there."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"assay.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from assay.errors import nearest
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = nearest(args[0], COMMANDS)
+            raise click.UsageError(f"there is no command {args[0]}" + (f"; do you mean {near}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="assay")
+def assay() -> None:
+    """Delivered files become trusted data, or come back with the reason.
+
+    Example: assay init shop --example expenses
+    """
+
+
+def main() -> None:
+    """The entry of the `assay` script: runs a command and turns what it raises into an exit code."""
+    from assay.errors import AssayError
+
+    try:
+        sys.exit(assay.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("stopped; the same command goes on from here", err=True)
+        sys.exit(130)
+    except AssayError as error:
+        from assay.cli.output import show_error
+
+        show_error(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # our own bug: say so, keep the trace, and use a code of its own
+        from assay.cli.output import show_bug
+
+        show_bug(error)
+        sys.exit(70)

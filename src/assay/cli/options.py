@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from assay.zones.project import Project
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--project DIR` and `--target NAME`."""
+    command = click.option(
+        "--project",
+        "folder",
+        type=click.Path(path_type=Path),
+        default=Path(),
+        help="The project's folder; default: the nearest above here.",
+    )(command)
+    return click.option("--target", default=None, help="The target of assay.yaml; default: its default_target.")(
+        command
+    )
+
+
+def load(folder: Path, target: str | None) -> Project:
+    """The project that a command speaks of."""
+    from assay.zones.project import find_root, load_project
+
+    return load_project(find_root(folder.resolve()), target)

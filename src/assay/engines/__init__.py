@@ -1,0 +1,1 @@
+"""Engines: what runs the SQL of a zone, and what understands it."""

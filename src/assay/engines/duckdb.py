@@ -1,0 +1,113 @@
+"""DuckDB, met only here: connections with limits, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.errors import AssayError, Unavailable
+
+
+class EngineFailed(AssayError):
+    """The engine could not run a statement; `what` is its own first line."""
+
+
+def quoted(name: str) -> str:
+    """An identifier, quoted for DuckDB and PostgreSQL alike."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | None) -> str:
+    """A text literal, quoted for DuckDB and PostgreSQL alike."""
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def path_list(paths: list[str]) -> str:
+    """File names as the list literal that `read_parquet` takes."""
+    return "[" + ", ".join(literal(path) for path in paths) + "]"
+
+
+@contextmanager
+def connect(scratch: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Iterator[Engine]:
+    """An engine in memory that spills to `scratch`; it installs and loads nothing by itself."""
+    config: dict[str, Any] = {
+        "memory_limit": memory_limit,
+        "temp_directory": str(scratch / "spill"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "TimeZone": "UTC",
+    }
+    if threads:
+        config["threads"] = threads
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        yield Engine(connection)
+    finally:
+        connection.close()
+
+
+class Engine:
+    """One connection; every failure of it is an `EngineFailed`, or `Unavailable` where trying again may help."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._has_postgres = False
+
+    def run(self, sql: str, parameters: list[Any] | None = None) -> None:
+        """Executes a statement for its effect."""
+        self._execute(sql, parameters)
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Executes a query and gives its rows."""
+        return self._execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
+        """Executes a query of one row."""
+        return self.rows(sql, parameters)[0]
+
+    def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of a query."""
+        result = self._execute(sql, None)
+        return [column[0] for column in result.description or []], result.fetchall()
+
+    def register(self, name: str, table: Any) -> None:
+        """Makes an Arrow table readable under a name."""
+        self._connection.register(name, table)
+
+    def attach_postgres(self, url: str, name: str = "pg") -> None:
+        """Attaches a PostgreSQL database, read-only, by the extension package that is installed beside us."""
+        self.load_postgres()
+        self.run(f"ATTACH {literal(url)} AS {quoted(name)} (TYPE postgres, READ_ONLY)")
+
+    def load_postgres(self) -> None:
+        """Loads the PostgreSQL extension from its Python package: nothing is downloaded."""
+        if not self._has_postgres:
+            import duckdb_extension_postgres_scanner as package
+
+            root = Path(str(package.__file__)).parent / "extensions"
+            found = sorted(root.rglob("postgres_scanner.duckdb_extension"))
+            self.run(f"LOAD {literal(str(found[-1]))}")
+            self._has_postgres = True
+
+    def _execute(self, sql: str, parameters: list[Any] | None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise translated(error) from error
+
+
+def translated(error: duckdb.Error) -> AssayError:
+    """The engine's exception as one of ours."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else type(error).__name__
+    if isinstance(error, duckdb.IOException) and "No space left" in text:
+        return Unavailable("the disk is full", next="free some space, then run the same command again")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Unavailable(
+            f"the engine ran out of memory: {first}", next="raise memory_limit of the target in assay.yaml"
+        )
+    return EngineFailed(first)

@@ -1,0 +1,1 @@
+"""Example projects as package data."""

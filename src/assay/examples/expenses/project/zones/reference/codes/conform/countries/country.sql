@@ -1,0 +1,2 @@
+SELECT code, name, currency_code
+FROM batch

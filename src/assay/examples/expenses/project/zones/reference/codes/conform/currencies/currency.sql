@@ -1,0 +1,2 @@
+SELECT code, name, minor_units, eur_rate
+FROM batch

@@ -1,0 +1,2 @@
+SELECT code, name
+FROM batch

@@ -1,0 +1,1 @@
+"""Which segment follows which, and what surrounds every movement: permission, gate, record."""

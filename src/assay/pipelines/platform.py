@@ -1,0 +1,67 @@
+"""A running platform: the project, its PostgreSQL and its data folder, opened together and closed together."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.errors import Misconfigured
+from assay.stores.database import Connection, connect, server
+from assay.stores.landing import Landing
+from assay.zones.project import Project
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What a command works with. `actor` is the name that records carry."""
+
+    project: Project
+    url: str
+    connection: Connection
+    actor: str
+
+    @property
+    def data(self) -> Path:
+        """The target's data folder."""
+        return self.project.target.data
+
+    @property
+    def landing(self) -> Landing:
+        """The landing store."""
+        return Landing(self.data)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder for intermediate files, gone afterwards."""
+        folder = self.data / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            yield Path(name)
+
+
+@contextmanager
+def opened(project: Project, *, migrated: bool = True) -> Iterator[Platform]:
+    """Starts what the target needs, connects, and brings the metadata tables up to date."""
+    from assay.catalog.migrate import HEAD, current, migrate
+
+    with server(project.target.postgres, project.target.data) as url:
+        connection = connect(url, autocommit=True)
+        try:
+            if migrated and current(connection) != HEAD:
+                migrate(url)
+            yield Platform(project, url, connection, actor())
+        finally:
+            connection.close()
+
+
+def actor() -> str:
+    """Who acts: `ASSAY_USER`, else the operating system's user."""
+    try:
+        return os.environ.get("ASSAY_USER") or getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise Misconfigured("the user has no name", next="set ASSAY_USER to your name") from error

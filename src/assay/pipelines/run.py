@@ -1,0 +1,316 @@
+"""What surrounds every movement, once: lock, prepare, one transaction of effect and record, the next state.
+
+A segment prepares in the open and commits in one PostgreSQL transaction, together with its findings, its
+reconciliation and the batch's new state. A process that dies leaves either none of it or all of it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.batch import FINAL, Approved, Batch, gate
+from assay.catalog import records
+from assay.engines.duckdb import connect as engine_connect
+from assay.errors import AssayError, Misconfigured, NotFound, Rejected, Usage
+from assay.findings import Finding
+from assay.flow import GATE, movement, movement_from
+from assay.pipelines.platform import Platform
+from assay.segments.outcome import Outcome
+from assay.stores.database import advisory_key, transaction
+from assay.zones.project import Pipeline, Source
+
+Progress = Callable[[Batch, str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one delivered file."""
+
+    batch: Batch
+    duplicate: bool = False
+    error: AssayError | None = None
+
+
+def pipeline_of(platform: Platform, zone: str, pipeline: str) -> Pipeline:
+    """The pipeline of that name, or an error that names the nearest."""
+    from assay.errors import nearest
+
+    zones = platform.project.zones
+    if zone not in zones:
+        near = nearest(zone, zones)
+        raise NotFound(f"there is no zone {zone}", expected=near or ", ".join(zones))
+    if pipeline not in zones[zone].pipelines:
+        near = nearest(pipeline, zones[zone].pipelines)
+        raise NotFound(
+            f"zone {zone} has no pipeline {pipeline}", expected=near or ", ".join(zones[zone].pipelines)
+        )
+    return zones[zone].pipelines[pipeline]
+
+
+def source_of(pipeline: Pipeline, file: Path, name: str | None = None) -> Source:
+    """The source that expects the file, by its patterns, or the named one."""
+    if name is not None:
+        if name not in pipeline.sources:
+            raise NotFound(f"pipeline {pipeline.name} has no source {name}", expected=", ".join(pipeline.sources))
+        return pipeline.sources[name]
+    matching = [s for s in pipeline.sources.values() if any(fnmatch.fnmatchcase(file.name, p) for p in s.files)]
+    if len(matching) == 1:
+        return matching[0]
+    patterns = "; ".join(f"{s.name}: {', '.join(s.files)}" for s in pipeline.sources.values())
+    problem = "no source expects" if not matching else "several sources expect"
+    raise Usage(
+        f"{problem} a file named {file.name}",
+        where=f"{pipeline.zone}/{pipeline.name}",
+        expected=patterns,
+        next="name the source with --source",
+    )
+
+
+def waiting_files(pipeline: Pipeline) -> list[Path]:
+    """The files in the pipeline's ingress folder that some source expects, by name; unfinished ones left out."""
+    if not pipeline.ingress.is_dir():
+        return []
+    patterns = [pattern for source in pipeline.sources.values() for pattern in source.files]
+    return sorted(
+        path
+        for path in pipeline.ingress.iterdir()
+        if path.is_file()
+        and not path.name.startswith(("~$", "."))
+        and path.suffix.lower() not in (".part", ".tmp")
+        and any(fnmatch.fnmatchcase(path.name, pattern) for pattern in patterns)
+    )
+
+
+@contextmanager
+def turn(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
+    """One process at a time works on a pipeline; the lock goes with the connection, so a dead one holds nothing."""
+    key = advisory_key("pipeline", zone, pipeline)
+    platform.connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+    try:
+        yield
+    finally:
+        if not platform.connection.closed:
+            platform.connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
+    """ingress → landing: copies the file, and records a batch or recognises one; returns (batch, duplicate)."""
+    if not path.is_file():
+        raise NotFound("there is no such file", where=str(path), next="check the name and deliver it again")
+    stat = path.stat()
+    landed = platform.landing.put(source.zone, path)
+    period = None
+    if source.period is not None and source.period.origin == "file_name":
+        assert source.period.pattern is not None
+        match = re.search(source.period.pattern, path.name)
+        if match is None:
+            raise Rejected(
+                f"the name {path.name} does not tell its period",
+                [Finding("file_name", f"{path.name} does not match {source.period.pattern}")],
+                expected=source.period.pattern,
+                next="rename the file and deliver it again",
+            )
+        period = match.group(1) if match.groups() else match.group(0)
+    with transaction(platform.connection) as tx:
+        known = records.same_bytes(tx, source.zone, source.pipeline, source.name, landed.sha256)
+        version = platform.project.version
+        duplicate = known is not None and (known.state != "rejected" or known.config_version == version)
+        if known is not None and duplicate:
+            number = known.id
+        else:
+            number = records.add_batch(
+                tx,
+                zone=source.zone,
+                pipeline=source.pipeline,
+                source=source.name,
+                file_name=path.name,
+                size_bytes=landed.size_bytes,
+                sha256=landed.sha256,
+                delivered_by=platform.actor,
+                config_version=version,
+                period=period,
+            )
+            records.add_run(tx, number, "land", "done", 0.0, {"bytes": landed.size_bytes})
+        records.add_delivery(
+            tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
+        )
+    return records.batch(platform.connection, number), duplicate
+
+
+def advance(platform: Platform, number: int, progress: Progress | None = None) -> Result:
+    """Takes a batch as far as it goes: to the end, to the steward's gate, or to its rejection."""
+    while True:
+        batch = records.batch(platform.connection, number)
+        if batch.state in FINAL or batch.state == "held":
+            return Result(batch)
+        if batch.state == GATE:
+            _decide(platform, batch)
+            continue
+        step = movement_from(batch.state)
+        if step is None:
+            return Result(batch)
+        if progress:
+            progress(batch, step.segment)
+        try:
+            _move(platform, batch, step.segment)
+        except Rejected as error:
+            _reject(platform, batch, step.segment, error)
+            return Result(records.batch(platform.connection, number), error=error)
+
+
+def _decide(platform: Platform, batch: Batch) -> None:
+    pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
+    found = tuple(finding for _, finding in records.findings(platform.connection, batch.id))
+    verdict = gate(pipeline.steward, found)  # type: ignore[arg-type]
+    with transaction(platform.connection) as tx:
+        records.lock_batch(tx, batch.id, "clean")
+        records.move(tx, batch.id, "clean", "released" if isinstance(verdict, Approved) else "held")
+
+
+def _move(platform: Platform, batch: Batch, segment: str) -> None:
+    started = time.monotonic()
+    step = movement(segment)
+    source = source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
+    assert step.before is not None
+    with platform.scratch() as scratch:
+        outcome = _prepare(platform, batch, source, segment, scratch)
+        with transaction(platform.connection) as tx:
+            records.lock_batch(tx, batch.id, step.before)
+            outcome.commit(tx)
+            records.add_findings(tx, batch.id, segment, outcome.findings)
+            for tally in (*outcome.tallies, *outcome.late_tallies):
+                records.add_tally(tx, batch.id, tally)
+            if outcome.period is not None:
+                records.set_period(tx, batch.id, outcome.period)
+            records.add_run(tx, batch.id, segment, "done", time.monotonic() - started, outcome.detail)
+            records.move(tx, batch.id, step.before, step.after)
+
+
+def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scratch: Path) -> Outcome:
+    from assay.stores.iceberg import Iceberg
+
+    iceberg = Iceberg(platform.connection, platform.data)
+    with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
+        if segment == "approve":
+            from assay.segments import approve
+
+            landed = platform.landing.get(batch.zone, batch.sha256)
+            return approve.prepare(batch, source, landed, engine, iceberg, scratch)
+        if segment == "clean":
+            from assay.segments import clean
+
+            return clean.prepare(batch, source, engine, iceberg, scratch)
+        from assay.pipelines import refresh
+
+        zone = platform.project.zones[batch.zone]
+        if segment == "conform":
+            from assay.segments import conform
+
+            def remember(tx: Any, table: str, values: dict[str, list[Any]] | None) -> None:
+                records.add_touched(tx, batch.id, table, values)
+
+            return conform.prepare(
+                batch,
+                platform.project,
+                source,
+                engine,
+                iceberg,
+                platform.url,
+                scratch,
+                refresh.tracked(platform.project, zone),
+                remember,
+            )
+        from assay.segments import denormalize
+
+        return denormalize.prepare(
+            batch,
+            platform.project,
+            source,
+            engine,
+            iceberg,
+            platform.url,
+            scratch,
+            _touched(platform, batch),
+        )
+
+
+def _touched(platform: Platform, batch: Batch) -> dict[str, dict[str, list[Any]] | None]:
+    from assay.pipelines import refresh
+
+    zone = platform.project.zones[batch.zone]
+    conformed = next(r for r in records.runs(platform.connection, batch.id) if r["segment"] == "conform")
+    updated = {name for name, counts in conformed["detail"].items() if counts["updated"] or counts.get("deleted")}
+    publishers = [subscription.zone for subscription in zone.subscriptions]
+    changed = platform.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM assay.segment_run r JOIN assay.batch b ON b.id = r.batch_id "
+        "WHERE b.zone = ANY(%s) AND r.segment IN ('conform', 'denormalize') AND r.finished_at > coalesce("
+        "(SELECT max(r2.finished_at) FROM assay.segment_run r2 JOIN assay.batch b2 ON b2.id = r2.batch_id "
+        "WHERE b2.zone = %s AND b2.pipeline = %s AND r2.segment = 'denormalize'), '-infinity'))",
+        (publishers, batch.zone, batch.pipeline),
+    ).fetchone()
+    touched = records.touched(platform.connection, batch.id)
+    return refresh.by_table(platform.project, zone, touched, updated, bool(changed and changed[0]))
+
+
+def _reject(platform: Platform, batch: Batch, segment: str, error: Rejected) -> None:
+    with transaction(platform.connection) as tx:
+        records.lock_batch(tx, batch.id, batch.state)
+        records.add_findings(tx, batch.id, segment, error.findings)
+        records.add_run(tx, batch.id, segment, "rejected", 0.0, {"what": error.what})
+        records.move(tx, batch.id, batch.state, "rejected")
+
+
+def ingest(
+    platform: Platform, pipeline: Pipeline, files: list[Path], source: str | None, progress: Progress | None = None
+) -> list[Result]:
+    """Lands files by hand and takes each as far as it goes."""
+    check_applied(platform)
+    chosen = [(source_of(pipeline, path, source), path) for path in files]
+    results = []
+    with turn(platform, pipeline.zone, pipeline.name):
+        for entry, path in chosen:
+            results.append(_one(platform, entry, path, progress))
+    return results
+
+
+def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None = None) -> list[Result]:
+    """Finishes what an earlier process left, then takes in everything that waits in the ingress folders."""
+    check_applied(platform)
+    results = []
+    for pipeline in pipelines:
+        with turn(platform, pipeline.zone, pipeline.name):
+            unfinished = records.batches(
+                platform.connection,
+                zone=pipeline.zone,
+                pipeline=pipeline.name,
+                states=("landed", "readable", "clean", "released", "conformed"),
+            )
+            results.extend(advance(platform, batch.id, progress) for batch in unfinished)
+            for path in waiting_files(pipeline):
+                stat = path.stat()
+                if not records.arrived(platform.connection, str(path.resolve()), (stat.st_size, stat.st_mtime_ns)):
+                    results.append(_one(platform, source_of(pipeline, path), path, progress))
+    return results
+
+
+def _one(platform: Platform, source: Source, path: Path, progress: Progress | None) -> Result:
+    batch, duplicate = land(platform, source, path)
+    result = advance(platform, batch.id, progress)
+    return Result(result.batch, duplicate, result.error)
+
+
+def check_applied(platform: Platform) -> None:
+    """Refuses to move data under a configuration that was not applied."""
+    if records.applied_version(platform.connection) != platform.project.version:
+        raise Misconfigured(
+            "the configuration differs from the one that was applied last",
+            file=platform.project.root / "assay.yaml",
+            next="assay plan, then assay apply",
+        )

@@ -1,0 +1,81 @@
+"""PostgreSQL, met here: connections, transactions, and its errors as ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from assay.errors import AssayError, Misconfigured, Unavailable
+
+Connection = psycopg.Connection[TupleRow]
+
+
+@contextmanager
+def server(postgres: str, data: Path) -> Iterator[str]:
+    """The URL of the target's PostgreSQL: its own embedded server, a URL, or `${NAME}` of the environment."""
+    if postgres == "embedded":
+        from assay.stores.postgres_server import running
+
+        with running(data / "postgres") as url:
+            yield url
+    elif postgres.startswith("${") and postgres.endswith("}"):
+        name = postgres[2:-1]
+        if not os.environ.get(name):
+            raise Misconfigured(
+                f"the environment variable {name} is not set", next=f"set {name} to a PostgreSQL URL"
+            )
+        yield os.environ[name]
+    else:
+        yield postgres
+
+
+def connect(url: str, *, autocommit: bool = False) -> Connection:
+    """A new connection."""
+    try:
+        return psycopg.connect(url, autocommit=autocommit, connect_timeout=10, options="-c TimeZone=UTC")
+    except psycopg.OperationalError as error:
+        raise translated(error) from error
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[Connection]:
+    """One transaction: all that happens inside is visible at once, or not at all."""
+    try:
+        with connection.transaction():
+            yield connection
+    except psycopg.Error as error:
+        raise translated(error) from error
+
+
+def translated(error: psycopg.Error) -> AssayError:
+    """A PostgreSQL error as one of ours; what may succeed later is `Unavailable`."""
+    text = str(error).strip().splitlines()
+    first = text[0] if text else type(error).__name__
+    if error.sqlstate == "53100":
+        return Unavailable("PostgreSQL's disk is full", next="free some space and run the command again")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Unavailable(f"PostgreSQL did not answer: {first}", next="run the same command again")
+    return DatabaseFailed(first)
+
+
+class DatabaseFailed(AssayError):
+    """PostgreSQL refused a statement."""
+
+
+def advisory_key(*words: str) -> int:
+    """A stable 63-bit key for PostgreSQL's advisory locks."""
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big") >> 1
+
+
+def one(connection: Connection, sql: str, *parameters: Any) -> Any:
+    """The single value of a query, or None."""
+    row = connection.execute(sql.encode(), parameters or None).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,231 @@
+"""Apache Iceberg, met only here: tables whose pointer moves inside our own PostgreSQL transaction.
+
+PyIceberg's `SqlCatalog` keeps each table's current metadata file in a row of PostgreSQL. Bound to the
+connection of a segment's transaction, that row changes together with the batch's state: data and record
+become visible in one step.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import Misconfigured
+from assay.stores.database import Connection, advisory_key
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table
+    from pyiceberg.types import IcebergType
+
+    from assay.zones.types import FieldType
+
+#: A column of a table: name, type, whether null is refused.
+Column = tuple[str, "FieldType"]
+
+PROPERTIES = {
+    "format-version": "2",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+}
+
+#: How many snapshots a table keeps; commits grow slower with each one more.
+SNAPSHOTS_KEPT = 50
+
+
+class Iceberg:
+    """The tables of one target, seen through one PostgreSQL connection."""
+
+    def __init__(self, connection: Connection, data: Path) -> None:
+        self._connection = connection
+        self._data = data
+        self._catalog = _bound_catalog(connection, data)
+
+    def ensure(self, namespace: str, name: str, columns: Iterable[Column]) -> list[str]:
+        """Creates the table or adds the columns that it lacks; returns what was done, in words."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        columns = list(columns)
+        identifier = (namespace, name)
+        self._catalog.create_namespace_if_not_exists((namespace,))
+        try:
+            table = self._catalog.load_table(identifier)
+        except NoSuchTableError:
+            location = self._location(namespace, name)
+            self._catalog.create_table(
+                identifier, schema=_schema(columns), location=location, properties=PROPERTIES
+            )
+            return [f"create {namespace}.{name}"]
+        done = []
+        existing = {field.name: field.field_type for field in table.schema().fields}
+        with table.update_schema() as update:
+            for column, kind in columns:
+                wanted = _type(kind)
+                if column not in existing:
+                    update.add_column(column, wanted)
+                    done.append(f"add {namespace}.{name}.{column} {kind}")
+                elif existing[column] != wanted:
+                    if not _widens(existing[column], wanted):
+                        raise Misconfigured(
+                            f"{namespace}.{name}.{column} cannot change from {existing[column]} to {wanted}",
+                            expected="a wider type of the same kind",
+                        )
+                    update.update_column(column, wanted)  # type: ignore[arg-type]
+                    done.append(f"widen {namespace}.{name}.{column} to {kind}")
+        return done
+
+    def exists(self, namespace: str, name: str) -> bool:
+        """Whether the table is there."""
+        return self._catalog.table_exists((namespace, name))
+
+    def files(self, namespace: str, name: str, batch: int | None = None) -> list[str]:
+        """The Parquet files of the table's current state; of one batch only, where `batch` is given."""
+        table = self._catalog.load_table((namespace, name))
+        scan = table.scan() if batch is None else table.scan(row_filter=f"_batch = {batch}")
+        return [_plain(task.file.file_path) for task in scan.plan_files()]
+
+    def new_file(self, namespace: str, name: str, hint: str) -> Path:
+        """A path for a new Parquet file of the table; it counts only once it is committed."""
+        folder = Path(self._location(namespace, name)) / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{hint}-{secrets.token_hex(6)}.parquet"
+
+    def lock(self, namespace: str, name: str) -> None:
+        """Keeps other writers of the table away until the transaction ends."""
+        self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("iceberg", namespace, name),))
+
+    def put(
+        self,
+        namespace: str,
+        name: str,
+        files: Iterable[Path],
+        *,
+        replacing: Any = None,
+        properties: dict[str, str] | None = None,
+    ) -> None:
+        """Commits Parquet files, in place of the rows that `replacing` selects (a PyIceberg expression).
+
+        `replacing=True` stands for every row of the table.
+        """
+        self.lock(namespace, name)
+        table = self._catalog.load_table((namespace, name))
+        paths = [str(path) for path in files]
+        with table.transaction() as change:
+            if replacing is True:
+                from pyiceberg.expressions import AlwaysTrue
+
+                replacing = AlwaysTrue()
+            if replacing is not None and table.current_snapshot() is not None:
+                change.delete(replacing, snapshot_properties=properties or {})
+            if paths:
+                change.add_files(paths, snapshot_properties=properties or {}, check_duplicate_files=False)
+        self._expire(self._catalog.load_table((namespace, name)))
+
+    def _expire(self, table: Table) -> None:
+        snapshots = table.metadata.snapshots
+        if len(snapshots) > SNAPSHOTS_KEPT + 10:
+            current = table.current_snapshot()
+            old = sorted(snapshots, key=lambda snapshot: snapshot.timestamp_ms)[:-SNAPSHOTS_KEPT]
+            keep = current.snapshot_id if current else None
+            expire = table.maintenance.expire_snapshots()
+            expire.by_ids([s.snapshot_id for s in old if s.snapshot_id != keep]).commit()
+
+    def _location(self, namespace: str, name: str) -> str:
+        return str(self._data / "lake" / namespace.replace(".", "/") / name)
+
+
+def batch_is(batch: int) -> Any:
+    """The PyIceberg expression for the rows of one batch."""
+    from pyiceberg.expressions import EqualTo
+
+    return EqualTo("_batch", batch)
+
+
+def _plain(path: str) -> str:
+    return path.removeprefix("file://")
+
+
+def _bound_catalog(connection: Connection, data: Path) -> SqlCatalog:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool, pool_reset_on_return=None
+    )
+    # A Session on a Connection that is already in a transaction joins it: its commit stays ours to make.
+    bound = engine.connect()
+    bound.begin()
+
+    class Bound(SqlCatalog):
+        def __init__(self) -> None:
+            super(SqlCatalog, self).__init__("assay", uri="postgresql+psycopg://", warehouse=str(data / "lake"))
+            self.engine = bound  # type: ignore[assignment]
+            self._schema_version = "v1"
+
+    return Bound()
+
+
+CATALOG_TABLES = """
+CREATE TABLE IF NOT EXISTS iceberg_tables (
+    catalog_name varchar(255) NOT NULL,
+    table_namespace varchar(255) NOT NULL,
+    table_name varchar(255) NOT NULL,
+    metadata_location varchar(1000),
+    previous_metadata_location varchar(1000),
+    iceberg_type varchar(5) DEFAULT 'TABLE',
+    PRIMARY KEY (catalog_name, table_namespace, table_name)
+);
+CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
+    catalog_name varchar(255) NOT NULL,
+    namespace varchar(255) NOT NULL,
+    property_key varchar(255) NOT NULL,
+    property_value varchar(1000) NOT NULL,
+    PRIMARY KEY (catalog_name, namespace, property_key)
+);
+"""
+
+
+def _schema(columns: list[Column]) -> Schema:
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import NestedField
+
+    return Schema(
+        *(
+            NestedField(field_id=number, name=name, field_type=_type(kind), required=False)
+            for number, (name, kind) in enumerate(columns, start=1)
+        )
+    )
+
+
+def _type(kind: FieldType) -> IcebergType:
+    from pyiceberg import types
+
+    if kind.kind == "decimal":
+        return types.DecimalType(kind.precision or 38, kind.scale or 0)
+    if kind.kind == "timestamp":
+        return types.TimestamptzType() if kind.timezone else types.TimestampType()
+    return {
+        "string": types.StringType,
+        "integer": types.LongType,
+        "double": types.DoubleType,
+        "date": types.DateType,
+        "time": types.TimeType,
+        "boolean": types.BooleanType,
+    }[kind.kind]()
+
+
+def _widens(before: IcebergType, after: IcebergType) -> bool:
+    from pyiceberg.types import DecimalType
+
+    return (
+        isinstance(before, DecimalType)
+        and isinstance(after, DecimalType)
+        and before.scale == after.scale
+        and after.precision > before.precision
+    )

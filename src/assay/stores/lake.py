@@ -1,0 +1,52 @@
+"""Names of the tables in the lake: one namespace per zone and store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.zones.types import FieldType
+
+if TYPE_CHECKING:
+    from assay.zones.project import AnalyticalTable, Source
+
+TEXT = FieldType("string")
+WHOLE = FieldType("integer")
+
+#: Columns that every staged row carries: the batch, the sheet of a workbook, and the row in the delivered file.
+PROVENANCE: tuple[tuple[str, FieldType], ...] = (("_batch", WHOLE), ("_sheet", TEXT), ("_row", WHOLE))
+
+
+@dataclass(frozen=True)
+class LakeTable:
+    """An Iceberg table: where it stands and what columns it has."""
+
+    namespace: str
+    name: str
+    columns: tuple[tuple[str, FieldType], ...]
+
+
+def readable(source: Source) -> LakeTable:
+    """The typed rows of a source, nothing else changed."""
+    fields = tuple((field.name, field.type) for field in source.contract.fields)
+    return LakeTable(f"{source.zone}.readable", source.name, (*fields, *PROVENANCE))
+
+
+def clean(source: Source) -> LakeTable:
+    """The rows of a source that passed its rules; the readable table itself where nothing cleans."""
+    if not source.cleans:
+        return readable(source)
+    fields = tuple((field.name, field.type) for field in source.clean_fields)
+    return LakeTable(f"{source.zone}.clean", source.name, (*fields, *PROVENANCE))
+
+
+def quarantine(source: Source) -> LakeTable:
+    """The rows of a source that a rule set aside, with the reason."""
+    fields = tuple((field.name, field.type) for field in source.contract.fields)
+    return LakeTable(f"{source.zone}.quarantine", source.name, (*fields, *PROVENANCE, ("_reason", TEXT)))
+
+
+def analytical(table: AnalyticalTable) -> LakeTable:
+    """An analytical table."""
+    fields = tuple((field.name, field.type) for field in table.contract.fields)
+    return LakeTable(f"{table.zone}.analytical", table.name, fields)

@@ -1,0 +1,270 @@
+"""Files as they arrive: delimited text, workbooks, hostile archives, and where their columns stand."""
+
+from __future__ import annotations
+
+import codecs
+import datetime
+import re
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import openpyxl
+import pytest
+import xlsxwriter
+import xlwt
+
+from assay.errors import Rejected
+from assay.readers import csv, excel
+from assay.readers.grid import Grid, Kind
+from assay.readers.limits import Limits, read_limited
+from assay.readers.locate import locate
+
+BIRMINGHAM = Path(__file__).parents[3] / "shared/data/expense/birmingham_pcard"
+real_files = pytest.mark.skipif(not BIRMINGHAM.is_dir(), reason=f"the real files are not at {BIRMINGHAM}")
+
+MANIFEST = """<?xml version="1.0"?><manifest:manifest
+ xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">
+<manifest:file-entry manifest:full-path="/"
+ manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/></manifest:manifest>"""
+
+
+def hints(**given: Any) -> Any:
+    plain: dict[str, Any] = {
+        "format": "auto", "sheet": None, "header_row": None, "encoding": None, "delimiter": None, "quote": None,
+        "footer": (),
+    }  # fmt: skip
+    return SimpleNamespace(**{**plain, **given})
+
+
+def contract(*fields: Any, unknown: str = "reject") -> Any:
+    made = [
+        SimpleNamespace(name=names[0].lower().replace(" ", "_"), headers=tuple(names), may_be_absent=absent)
+        for names, absent in ((one, False) if isinstance(one, list) else one for one in fields)
+    ]
+    return SimpleNamespace(fields=tuple(made), unknown_columns=unknown)
+
+
+def texts(grid: Grid) -> list[list[str | None]]:
+    return [[row[f"c{i}"] for i in range(grid.width)] for row in grid.table.to_pylist()]
+
+
+def read_csv(path: Path, **given: Any) -> Grid:
+    dialect = csv.detect(path, hints(**given))
+    return csv.read(csv.to_utf8(path, dialect, path.parent / "utf8"), dialect)
+
+
+def cell(grid: Grid, row: int, column: int) -> tuple[str | None, Kind]:
+    return grid.table[f"c{column}"][row].as_py(), Kind(grid.table[f"k{column}"][row].as_py())
+
+
+@pytest.mark.parametrize(
+    ("content", "given"),
+    [
+        ("a;b\né;1\n".encode(), {}),
+        (codecs.BOM_UTF8 + "a;b\né;1\n".encode(), {}),
+        ("a;b\né;1\n".encode("utf-16"), {}),
+        ("a;b\né;1\n".encode("utf-16-le"), {}),
+        ("a;b\né;1\n".encode("cp1252"), {"encoding": "cp1252"}),
+        ("a\tb\r\né\t1\r\n".encode(), {}),
+    ],
+)
+def test_the_same_text_in_any_encoding_gives_the_same_cells(
+    tmp_path: Path, content: bytes, given: dict[str, Any]
+) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(content)
+    assert texts(read_csv(path, **given)) == [["a", "b"], ["é", "1"]]
+
+
+def test_bytes_that_do_not_decode_are_refused_with_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"a,b\n1,caf\xe9\n")
+    with pytest.raises(Rejected, match=r"byte 9 \(line 2\)"):
+        csv.detect(path, hints())
+
+
+def test_a_nul_character_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"a,b,c,d,e\n1,2\x00,3,4,5\n")
+    with pytest.raises(Rejected, match="NUL"):
+        read_csv(path)
+
+
+def test_blank_and_ragged_records_keep_their_number_and_width(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b'a,b\n\n1\n"x\ny",,3\n')
+    table = read_csv(path).table
+    assert table["row"].to_pylist() == [1, 2, 3, 4]
+    assert table["cells"].to_pylist() == [2, 0, 1, 3]
+    assert table["c1"].to_pylist() == ["b", None, None, ""]
+
+
+def test_a_quote_out_of_place_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b'a,b\n"x"y,2\n')
+    with pytest.raises(Rejected, match="record 2"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a,b\n1,2\n\n\n", True), (b"a,b\r\n1,2", True), (b"", True), (b"\na,b\n", False),
+        (b"a,b\n\n1,2\n", False), (b"a,b\r\n\r\n1,2\r\n", False), (b"a\rb\r", False), (b"a\r\nb\n", False),
+        (b"a,\0\n", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
+def test_plain_holds_at_any_border_between_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, expected: bool, chunk: int
+) -> None:
+    monkeypatch.setattr(csv, "CHUNK_BYTES", chunk)
+    path = tmp_path / "file.csv"
+    path.write_bytes(content)
+    assert csv.plain(path, csv.Dialect("utf-8", ",", '"', False)) is expected
+
+
+def test_workbook_cells_keep_their_kind_and_exact_text(tmp_path: Path) -> None:
+    path = tmp_path / "file.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["007", 12, 0.1 + 0.2, 1e20, True, datetime.date(2024, 2, 29), "#N/A", None, 1e-7])
+    book.active["K1"] = "=1+1"
+    book.save(path)
+    (grid,) = excel.read(path, hints())
+    assert [cell(grid, 0, i) for i in range(7)] == [
+        ("007", Kind.TEXT), ("12", Kind.NUMBER), ("0.3", Kind.NUMBER), ("100000000000000000000", Kind.NUMBER),
+        ("true", Kind.BOOLEAN), ("2024-02-29", Kind.DATE), ("#N/A", Kind.ERROR),
+    ]  # fmt: skip
+    assert cell(grid, 0, 7) == (None, Kind.EMPTY)
+    assert cell(grid, 0, 8) == ("0.0000001", Kind.NUMBER)
+    assert cell(grid, 0, 10)[1] is Kind.ERROR, "a formula never calculated is not an empty cell"
+
+
+def test_an_empty_text_that_a_formula_gave_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "file.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        sheet.write_formula("A1", '=""', None, "")
+        sheet.write_formula("B1", "=1/0", None, "#DIV/0!")
+    (grid,) = excel.read(path, hints())
+    assert cell(grid, 0, 1) == ("#DIV/0!", Kind.ERROR)
+
+
+def test_error_cells_of_an_old_workbook_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "file.xls"
+    book = xlwt.Workbook()
+    book.add_sheet("first").write(0, 0, "x")
+    sheet = book.add_sheet("second")
+    sheet.write(0, 0, "head")
+    sheet.row(1).set_cell_error(2, 0x2A)
+    book.save(str(path))
+    first, second = excel.read(path, hints())
+    assert cell(first, 0, 0) == ("x", Kind.TEXT)
+    assert cell(second, 1, 2) == ("#N/A", Kind.ERROR)
+
+
+def test_error_cells_of_an_open_document_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "file.ods"
+    content = """<?xml version="1.0"?><office:document-content
+ xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0">
+<office:body><office:spreadsheet><table:table table:name="S"><table:table-row>
+<table:table-cell office:value-type="string"><text:p>a</text:p></table:table-cell>
+<table:table-cell table:number-columns-repeated="2"/>
+<table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value=""
+ calcext:value-type="error"><text:p>#DIV/0!</text:p></table:table-cell>
+</table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", MANIFEST)
+        archive.writestr("content.xml", content.replace("\n<", "<"))
+    (grid,) = excel.read(path, hints())
+    assert cell(grid, 0, 0) == ("a", Kind.TEXT)
+    assert cell(grid, 0, 3) == ("#DIV/0!", Kind.ERROR)
+
+
+def test_a_child_process_gives_the_same_grids(tmp_path: Path) -> None:
+    path = tmp_path / "file.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["a", 1, "#REF!"])
+    book.create_sheet("other").sheet_state = "hidden"
+    book.save(path)
+    direct, limited = excel.read(path, hints()), read_limited(path, hints(), tmp_path / "scratch")
+    assert [(one.sheet, one.hidden) for one in limited] == [("Sheet", False), ("other", True)]
+    assert all(one.table.equals(other.table) for one, other in zip(direct, limited, strict=True))
+
+
+def test_a_rejection_in_the_child_keeps_its_findings(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"a,b\n1,\xe9\n")
+    with pytest.raises(Rejected) as caught:
+        read_limited(path, hints(), tmp_path / "scratch")
+    assert [finding.kind for finding in caught.value.findings] == ["wrong_encoding"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 cut", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 cut", b"<html>"])
+def test_what_is_no_workbook_is_unreadable(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.xlsx"
+    path.write_bytes(content)
+    with pytest.raises(Rejected) as caught:
+        read_limited(path, hints(), tmp_path / "scratch")
+    assert caught.value.findings[0].kind == "unreadable_file"
+
+
+BROKEN_BY = [Limits(memory_bytes=400 << 20, ratio=1e9), Limits(wall_seconds=1, ratio=1e9), Limits(ratio=50)]
+
+
+@pytest.mark.parametrize("limits", BROKEN_BY)
+def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, limits: Limits) -> None:
+    path = tmp_path / "bomb.xlsx"
+    row = b'<row><c t="inlineStr"><is><t>' + b"x" * 1000 + b"</t></is></c></row>"
+    book = openpyxl.Workbook()
+    book.save(tmp_path / "seed.xlsx")
+    with zipfile.ZipFile(tmp_path / "seed.xlsx") as seed, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in seed.namelist():
+            data = seed.read(name)
+            if name.endswith("sheet1.xml"):
+                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _: b"<sheetData>" + row * 300_000 + b"</sheetData>", data)
+            bomb.writestr(name, data)
+    with pytest.raises(Rejected) as caught:
+        read_limited(path, hints(), tmp_path / "scratch", limits)
+    assert caught.value.findings[0].kind == "unreadable_file"
+
+
+def test_a_header_below_a_title_is_found_and_odd_columns_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"Report,,,\n,,,\n date ,AMOUNT,Extra,\n1,2,3,\n")
+    found = locate([read_csv(path)], contract(["Date"], ["Amount"], ["Vendor"], (["Note"], True)), hints())
+    assert (found.header_row, dict(found.columns)) == (3, {"date": 0, "amount": 1})
+    assert found.unknown == ((2, "Extra"),)
+    assert found.missing == ("vendor",)
+    assert [one.kind for one in found.findings] == ["missing_column", "unknown_column"]
+
+
+def test_differing_duplicates_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"a,b,A\n1,2,1\n1,2,9\n")
+    (finding,) = locate([read_csv(path)], contract(["a"], ["b"]), hints()).findings
+    assert (finding.kind, finding.severity) == ("duplicate_column", "error")
+
+
+@real_files
+def test_the_blank_header_of_february_2015_is_the_directorate() -> None:
+    grids = excel.read(BIRMINGHAM / "publishspendpurchasecardsfebruary.xls", hints())
+    found = locate(grids, contract(["TRANS DATE"], ["Directorate", ""], unknown="ignore"), hints())
+    assert dict(found.columns) == {"trans_date": 0, "directorate": 10}
+    assert found.missing == ()
+
+
+@real_files
+def test_the_currency_given_twice_in_september_2017_is_taken_once_or_told() -> None:
+    grids = excel.read(BIRMINGHAM / "cusersfinainmndesktoppublish-spend-sept-2017.xls", hints())
+    found = locate(grids, contract(["TRANS DATE"], ["BILLING CUR CODE"], unknown="ignore"), hints())
+    assert found.columns["billing_cur_code"] == 5
+    told = {one.kind: one.severity for one in found.findings if one.kind == "duplicate_column"}
+    first, second = grids[0].table["c5"], grids[0].table["c9"]
+    assert told == {"duplicate_column": "info" if first.equals(second) else "error"}
