@@ -134,7 +134,7 @@ def _csv(engine: Engine, source: Source, landed: Path, scratch: Path) -> Table:
     text = csv.to_utf8(landed, dialect, scratch / "utf8.csv")
     head = csv.head(text, dialect)
     located, _ = _located((head,), source)
-    if located.header_row == 1 and not source.reader.footer and csv.plain(text, dialect):
+    if located.header_row == 1 and not (source.reader.footer or located.duplicates) and csv.plain(text, dialect):
         try:
             return _quick(engine, source, located, text, dialect, scratch)
         except EngineFailed:

@@ -442,7 +442,13 @@ class _Cluster:
                 "and load it into a new data folder",
             )
         # A taken port is chosen again; the rest of a killed server is about to end.
-        passing = ("Address already in use", "could not bind", "still in use", "already exists", "is starting up")
+        passing = (
+            "Address already in use",
+            "could not bind",
+            "still in use",
+            "already exists",
+            "is starting up",
+        )
         if may_retry and (not said.strip() or any(word in said for word in passing)):
             return
         raise Unavailable(

@@ -1,0 +1,1 @@
+"""Configuration: YAML and SQL files become frozen, typed values, once, at the door."""

@@ -1,0 +1,194 @@
+"""The files of a project as pydantic models: one declaration gives the check, the JSON Schema and the docs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from assay.errors import Misconfigured, nearest
+from assay.zones.yaml import Document
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Strict(BaseModel):
+    """Frozen, and no key that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TargetFile(Strict):
+    """Where a platform runs."""
+
+    data: str = Field(".assay", description="The folder of the stores, relative to the project.")
+    postgres: str = Field("embedded", description="`embedded`, a PostgreSQL URL, or ${NAME} of the environment.")
+    memory_limit: str = Field("1GB", description="The engine's memory.", pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
+
+
+class PlatformFile(Strict):
+    """assay.yaml"""
+
+    name: Name = Field(description="The platform's name.")
+    title: str | None = Field(None, description="The name that people read.")
+    default_target: str = Field("local", description="The target that is used when none is named.")
+    targets: dict[Name, TargetFile] = Field(description="The places where the project can run.", min_length=1)
+
+
+class PublicationFile(Strict):
+    """What a zone offers to others."""
+
+    dataset: str = Field(
+        description="operational.<table> or analytical.<table>.",
+        pattern=r"^(operational|analytical)\.[a-z][a-z0-9_]*$",
+    )
+    title: str | None = Field(None, description="The name that people read.")
+    description: str | None = Field(None, description="What it means.")
+    columns: list[str] | None = Field(None, description="The columns offered; all when left out.")
+
+
+class SubscriptionFile(Strict):
+    """What a zone asks of another."""
+
+    publication: str = Field(description="<zone>.<publication>.", pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
+    purpose: str = Field(description="What for.")
+
+
+class ZoneFile(Strict):
+    """zone.yaml"""
+
+    title: str = Field(description="The name that people read.")
+    description: str | None = Field(None, description="What the zone is for.")
+    owner: str = Field(description="Who answers for the zone.")
+    stewards: list[str] = Field([], description="Who decides on held batches.")
+    engineers: list[str] = Field([], description="Who changes the zone's files.")
+    analysts: list[str] = Field([], description="Who reads the zone's data.")
+    publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
+    subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
+
+
+class LoadFile(Strict):
+    """How a source's rows meet those that are there."""
+
+    mode: Literal["append", "replace", "upsert", "snapshot"] = Field(
+        "append", description="append adds; replace replaces a period; upsert goes by key; snapshot is the whole."
+    )
+    by: list[Name] = Field([], description="The columns of the period that `replace` replaces.")
+
+    @model_validator(mode="after")
+    def _by_fits(self) -> LoadFile:
+        if (self.mode == "replace") != bool(self.by):
+            raise ValueError("`by` names the period of mode replace, and only of it")
+        return self
+
+
+class PeriodFile(Strict):
+    """How the period of a file is found."""
+
+    origin: Literal["file_name", "rows"] = Field(alias="from", description="file_name or rows.")
+    pattern: str | None = Field(None, description="Regular expression on the file name; group 1 is the period.")
+    sql: str | None = Field(None, description="One aggregate expression over the rows.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> PeriodFile:
+        if self.origin == "file_name" and not self.pattern or self.origin == "rows" and not self.sql:
+            raise ValueError("file_name needs `pattern`, rows needs `sql`")
+        return self
+
+
+class ReaderFile(Strict):
+    """Hints for reading a file; what is left out is found."""
+
+    format: Literal["auto", "csv", "excel"] = Field("auto", description="By the suffix when auto.")
+    sheet: str | None = Field(None, description="The sheet's name.")
+    header_row: int | None = Field(None, description="The header's row, counted from 1.", ge=1)
+    encoding: str | None = Field(None, description="Such as utf-8, cp1252, utf-16.")
+    delimiter: str | None = Field(None, description="The character between cells.", min_length=1, max_length=1)
+    quote: str | None = Field(None, description="The quote character.", max_length=1)
+    footer: list[str] = Field([], description="Rows whose first text matches one of these are not data.")
+
+
+class SourceFile(Strict):
+    """A stream of files of one kind."""
+
+    files: list[str] = Field(description="Patterns of file names.", min_length=1)
+    contract: str | None = Field(None, description="Default contracts/<source>.odcs.yaml.")
+    load: LoadFile = Field(LoadFile(mode="append", by=[]), description="How rows meet those that are there.")
+    period: PeriodFile | None = Field(None, description="How the period of a file is found.")
+    reader: ReaderFile = Field(ReaderFile.model_construct(), description="Hints for reading.")
+
+
+class PipelineFile(Strict):
+    """pipeline.yaml"""
+
+    title: str = Field(description="The name that people read.")
+    description: str | None = Field(None, description="What the pipeline does.")
+    steward: Literal["always", "on_finding", "never"] = Field("never", description="When a steward must look.")
+    ingress: str | None = Field(None, description="The folder where files arrive; default ingress/<zone>/<pipeline>.")
+    precedence: list[Name] = Field([], description="Sources, the most trusted first.")
+    sources: dict[Name, SourceFile] = Field(description="The files that the pipeline expects.", min_length=1)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], document: Document) -> Model:
+    """The document as a value of `model`, or `Misconfigured` with every problem, its line and the nearest key."""
+    value = {} if document.value is None else document.value
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_problem(model, document, detail) for detail in error.errors()[:20]]
+    if len(problems) == 1:
+        raise problems[0]
+    raise Misconfigured(f"{len(problems)} problems", file=document.path, problems=problems)
+
+
+def _problem(model: type[BaseModel], document: Document, detail: Any) -> Misconfigured:
+    place = tuple(part for part in detail["loc"] if part != "[key]")
+    line = document.line(*place)
+    name = ".".join(str(part) for part in place)
+    if detail["type"] == "extra_forbidden":
+        known = _known(model, place[:-1])
+        near = nearest(str(place[-1]), known)
+        return Misconfigured(
+            f"unknown key {name}",
+            file=document.path,
+            line=line,
+            expected=f"{near}?" if near else "one of: " + ", ".join(sorted(known)),
+        )
+    if detail["type"] == "missing":
+        return Misconfigured(f"the key {name} is missing", file=document.path, line=line, expected=str(place[-1]))
+    found = detail.get("input")
+    shown = f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
+    return Misconfigured(f"{name}: {detail['msg']}{shown}", file=document.path, line=line)
+
+
+def _known(model: Any, place: tuple[Any, ...]) -> list[str]:
+    """The keys that the model at a place knows."""
+    schema = model.model_json_schema(by_alias=True)
+    here = schema
+    for part in place:
+        here = _resolved(schema, here)
+        if "properties" in here and part in here["properties"]:
+            here = here["properties"][part]
+        elif isinstance(here.get("items"), dict):
+            here = here["items"]
+        elif isinstance(here.get("additionalProperties"), dict):
+            here = here["additionalProperties"]
+        elif isinstance(here.get("patternProperties"), dict):
+            here = next(iter(here["patternProperties"].values()))
+        else:
+            return []
+    return list(_resolved(schema, here).get("properties", {}))
+
+
+def _resolved(schema: Any, here: Any) -> Any:
+    for option in here.get("anyOf", ()):
+        if "$ref" in option:
+            here = option
+    if "allOf" in here:
+        here = here["allOf"][0]
+    while "$ref" in here:
+        here = schema["$defs"][here["$ref"].rsplit("/", 1)[1]]
+    return here

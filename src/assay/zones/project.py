@@ -1,0 +1,526 @@
+"""A platform project: every file of it read, checked against the others, and frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from assay.errors import Misconfigured, nearest
+from assay.zones.contract import Contract, Field, load_contract
+from assay.zones.model import PipelineFile, PlatformFile, SourceFile, ZoneFile, checked
+from assay.zones.yaml import Document, read
+
+NAME = r"[a-z][a-z0-9_]*"
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A SQL file."""
+
+    text: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class LoadMode:
+    """How a source's rows meet those that are there."""
+
+    mode: Literal["append", "replace", "upsert", "snapshot"] = "append"
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Period:
+    """How the period of a file is found: by a pattern on its name or an SQL expression over its rows."""
+
+    origin: Literal["file_name", "rows"]
+    pattern: str | None = None
+    sql: str | None = None
+
+
+@dataclass(frozen=True)
+class ReaderHints:
+    """What a reader is told; what is None is found."""
+
+    format: Literal["auto", "csv", "excel"] = "auto"
+    sheet: str | None = None
+    header_row: int | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    footer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stream of files of one kind."""
+
+    zone: str
+    pipeline: str
+    name: str
+    files: tuple[str, ...]
+    contract: Contract
+    load: LoadMode
+    period: Period | None
+    reader: ReaderHints
+    clean_sql: Sql | None
+    clean_contract: Contract | None
+    conform: Mapping[str, Sql]
+    line: int = 0
+
+    @property
+    def cleans(self) -> bool:
+        """Whether anything happens between readable and clean."""
+        return bool(self.contract.rules) or self.clean_sql is not None
+
+    @property
+    def clean_fields(self) -> tuple[Field, ...]:
+        """The fields of the clean rows."""
+        return (self.clean_contract or self.contract).fields
+
+
+@dataclass(frozen=True)
+class OperationalTable:
+    """A canonical table."""
+
+    zone: str
+    pipeline: str
+    name: str
+    contract: Contract
+
+
+@dataclass(frozen=True)
+class AnalyticalTable:
+    """A table for analysis and the SQL that makes it."""
+
+    zone: str
+    pipeline: str
+    name: str
+    contract: Contract
+    sql: Sql
+    refresh_by: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One use case end to end inside a zone."""
+
+    zone: str
+    name: str
+    title: str
+    steward: Literal["always", "on_finding", "never"]
+    ingress: Path
+    sources: Mapping[str, Source]
+    precedence: tuple[str, ...]
+    operational: Mapping[str, OperationalTable]
+    analytical: Mapping[str, AnalyticalTable]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a zone offers to others."""
+
+    zone: str
+    name: str
+    dataset: str
+    store: str
+    table: str
+    columns: tuple[str, ...] | None
+    title: str | None
+    description: str | None
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a zone uses of another: `publication` is zone.name."""
+
+    publication: str
+    zone: str
+    name: str
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Zone:
+    """An insight zone."""
+
+    name: str
+    title: str
+    owner: str
+    stewards: tuple[str, ...]
+    engineers: tuple[str, ...]
+    analysts: tuple[str, ...]
+    publications: Mapping[str, Publication]
+    subscriptions: tuple[Subscription, ...]
+    pipelines: Mapping[str, Pipeline]
+    path: Path
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The sources of all pipelines."""
+        return {name: entry for pipeline in self.pipelines.values() for name, entry in pipeline.sources.items()}
+
+    @property
+    def operational(self) -> dict[str, OperationalTable]:
+        """The canonical tables of all pipelines."""
+        return {n: entry for pipeline in self.pipelines.values() for n, entry in pipeline.operational.items()}
+
+    @property
+    def analytical(self) -> dict[str, AnalyticalTable]:
+        """The analytical tables of all pipelines."""
+        return {n: entry for pipeline in self.pipelines.values() for n, entry in pipeline.analytical.items()}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the platform runs; `postgres` may hold a password and stays out of the repr."""
+
+    name: str
+    data: Path
+    postgres: str = field(repr=False)
+    memory_limit: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A platform project."""
+
+    root: Path
+    name: str
+    title: str | None
+    target: Target
+    zones: Mapping[str, Zone]
+    version: str
+    files: tuple[Path, ...]
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder, from `start` upwards, that holds assay.yaml."""
+    for folder in (start, *start.parents):
+        if (folder / "assay.yaml").is_file():
+            return folder
+    raise Misconfigured(
+        f"there is no assay.yaml in {start} or above it",
+        expected="a platform project",
+        next="assay init DIR --example expenses, or name the project with --project",
+    )
+
+
+Value = TypeVar("Value")
+
+
+class _Reading:
+    """Collects problems, so that a user sees all of them at once; and the files read, for the version."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.problems: list[Misconfigured] = []
+        self.files: list[Path] = []
+
+    def attempt(self, make: Callable[[], Value]) -> Value | None:
+        try:
+            return make()
+        except Misconfigured as error:
+            self.problems.extend(error.problems or (error,))
+            return None
+
+    def fail(self, what: str, file: Path, line: int | None = None, expected: str | None = None) -> None:
+        self.problems.append(Misconfigured(what, file=file, line=line, expected=expected))
+
+    def document(self, path: Path) -> Document:
+        self.files.append(path)
+        return read(path)
+
+    def contract(self, path: Path) -> Contract | None:
+        self.files.append(path)
+        return self.attempt(lambda: load_contract(path))
+
+    def sql(self, path: Path) -> Sql | None:
+        self.files.append(path)
+        try:
+            return Sql(path.read_text("utf-8"), path)
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"the SQL file cannot be read: {error}", path)
+            return None
+
+
+def load_project(root: Path, target: str | None = None) -> Project:
+    """Reads a project.
+
+    Raises `Misconfigured` with every problem found (`problems`, at most 20), each with file and line.
+    """
+    root = root.resolve()
+    reading = _Reading(root)
+    document = reading.document(root / "assay.yaml")
+    file = checked(PlatformFile, document)
+    wanted = target or file.default_target
+    if wanted not in file.targets:
+        near = nearest(wanted, file.targets)
+        raise Misconfigured(
+            f"there is no target {wanted}",
+            file=document.path,
+            line=document.line("targets"),
+            expected=near or ", ".join(file.targets),
+        )
+    chosen = file.targets[wanted]
+    zones: dict[str, Zone] = {}
+    for folder in _folders(root / "zones", "zone.yaml"):
+        zone = _zone(reading, folder)
+        if zone is not None:
+            zones[zone.name] = zone
+    _check_publications(reading, zones)
+    if len(reading.problems) == 1:
+        raise reading.problems[0]
+    if reading.problems:
+        raise Misconfigured(
+            f"{len(reading.problems)} problems in the project", file=root, problems=reading.problems[:20]
+        )
+    files = tuple(sorted(set(reading.files)))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return Project(
+        root=root,
+        name=file.name,
+        title=file.title,
+        target=Target(wanted, (root / chosen.data).resolve(), chosen.postgres, chosen.memory_limit),
+        zones=zones,
+        version=digest.hexdigest()[:12],
+        files=files,
+    )
+
+
+def _folders(parent: Path, marker: str) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and (path / marker).is_file())
+
+
+def _zone(reading: _Reading, folder: Path) -> Zone | None:
+    document = reading.attempt(lambda: reading.document(folder / "zone.yaml"))
+    file = None if document is None else reading.attempt(lambda: checked(ZoneFile, document))
+    if document is None or file is None:
+        return None
+    _named(reading, folder)
+    pipelines: dict[str, Pipeline] = {}
+    for place in _folders(folder, "pipeline.yaml"):
+        pipeline = _pipeline(reading, folder.name, place)
+        if pipeline is not None:
+            pipelines[pipeline.name] = pipeline
+    for attribute in ("sources", "operational", "analytical"):
+        seen: dict[str, str] = {}
+        for pipeline in pipelines.values():
+            for name in getattr(pipeline, attribute):
+                if name in seen:
+                    reading.fail(
+                        f"{name} stands in the pipelines {seen[name]} and {pipeline.name}", pipeline.path,
+                        expected="names that are unique in a zone",
+                    )  # fmt: skip
+                seen[name] = pipeline.name
+    subscriptions = tuple(
+        Subscription(entry.publication, *entry.publication.split("."), entry.purpose) for entry in file.subscriptions
+    )
+    publications = {
+        name: Publication(
+            folder.name,
+            name,
+            entry.dataset,
+            *entry.dataset.split("."),
+            None if entry.columns is None else tuple(entry.columns),
+            entry.title,
+            entry.description,
+        )
+        for name, entry in file.publications.items()
+    }
+    return Zone(
+        name=folder.name,
+        title=file.title,
+        owner=file.owner,
+        stewards=tuple(file.stewards),
+        engineers=tuple(file.engineers),
+        analysts=tuple(file.analysts),
+        publications=publications,
+        subscriptions=subscriptions,
+        pipelines=pipelines,
+        path=folder / "zone.yaml",
+    )
+
+
+def _named(reading: _Reading, folder: Path) -> None:
+    import re
+
+    if not re.fullmatch(NAME, folder.name):
+        reading.fail(f"{folder.name} is not a name", folder, expected="small letters, digits and _, a letter first")
+
+
+def _pipeline(reading: _Reading, zone: str, folder: Path) -> Pipeline | None:
+    document = reading.attempt(lambda: reading.document(folder / "pipeline.yaml"))
+    file = None if document is None else reading.attempt(lambda: checked(PipelineFile, document))
+    if document is None or file is None:
+        return None
+    _named(reading, folder)
+    operational: dict[str, OperationalTable] = {}
+    for path in sorted((folder / "operational").glob("*.odcs.yaml")):
+        contract = reading.contract(path)
+        if contract is not None:
+            name = path.name.removesuffix(".odcs.yaml")
+            _typed(reading, contract)
+            operational[name] = OperationalTable(zone, folder.name, name, contract)
+    for table in operational.values():
+        _check_keys(reading, table, operational)
+    analytical: dict[str, AnalyticalTable] = {}
+    for path in sorted((folder / "analytical").glob("*.odcs.yaml")):
+        name = path.name.removesuffix(".odcs.yaml")
+        contract, sql = reading.contract(path), reading.sql(path.with_name(f"{name}.sql"))
+        if contract is not None and sql is not None:
+            _typed(reading, contract)
+            analytical[name] = AnalyticalTable(zone, folder.name, name, contract, sql, contract.refresh_by)
+    sources: dict[str, Source] = {}
+    for name, entry in file.sources.items():
+        source = _source(reading, document, zone, folder, name, entry, operational)
+        if source is not None:
+            sources[name] = source
+    for number, name in enumerate(file.precedence):
+        if name not in file.sources:
+            reading.fail(
+                f"precedence names the source {name}, which does not exist", document.path,
+                document.line("precedence", number), nearest(name, file.sources) or ", ".join(file.sources),
+            )  # fmt: skip
+    return Pipeline(
+        zone=zone,
+        name=folder.name,
+        title=file.title,
+        steward=file.steward,
+        ingress=reading.root / (file.ingress or f"ingress/{zone}/{folder.name}"),
+        sources=sources,
+        precedence=tuple(file.precedence),
+        operational=operational,
+        analytical=analytical,
+        path=document.path,
+    )
+
+
+def _typed(reading: _Reading, contract: Contract) -> None:
+    for entry in contract.fields:
+        if entry.type.kind == "object":
+            reading.fail(
+                f"{entry.name} has a type without columns", contract.path, entry.line,
+                "string, integer, number, date, timestamp, time or boolean",
+            )  # fmt: skip
+
+
+def _check_keys(reading: _Reading, table: OperationalTable, tables: Mapping[str, OperationalTable]) -> None:
+    for key in table.contract.foreign_keys:
+        if key.table not in tables:
+            reading.fail(
+                f"{table.name} refers to the table {key.table}, which does not exist", table.contract.path,
+                expected=nearest(key.table, tables) or ", ".join(tables),
+            )  # fmt: skip
+            continue
+        other = tables[key.table].contract
+        if key.to_columns != other.primary_key and key.to_columns not in other.unique_keys:
+            reading.fail(
+                f"{table.name} refers to {key.table} ({', '.join(key.to_columns)}), which is not a key of it",
+                table.contract.path,
+                expected=f"{key.table}.{', '.join(other.primary_key)}",
+            )
+
+
+def _source(
+    reading: _Reading,
+    document: Document,
+    zone: str,
+    folder: Path,
+    name: str,
+    entry: SourceFile,
+    operational: Mapping[str, OperationalTable],
+) -> Source | None:
+    path = folder / (entry.contract or f"contracts/{name}.odcs.yaml")
+    if not path.is_file():
+        there = sorted(p.relative_to(folder).as_posix() for p in folder.glob("contracts/*.odcs.yaml"))
+        near = nearest(path.relative_to(folder).as_posix(), there)
+        reading.fail(
+            f"the contract {path.relative_to(folder)} of source {name} does not exist", document.path,
+            document.line("sources", name, "contract"), near or ", ".join(there) or None,
+        )  # fmt: skip
+        return None
+    contract = reading.contract(path)
+    if contract is None:
+        return None
+    _typed(reading, contract)
+    clean_sql_path = folder / "clean" / f"{name}.sql"
+    clean_contract_path = folder / "clean" / f"{name}.odcs.yaml"
+    conform: dict[str, Sql] = {}
+    for sql_path in sorted((folder / "conform" / name).glob("*.sql")):
+        sql = reading.sql(sql_path)
+        if sql_path.stem not in operational:
+            reading.fail(
+                f"there is no canonical table {sql_path.stem}", sql_path,
+                expected=nearest(sql_path.stem, operational) or ", ".join(operational),
+            )  # fmt: skip
+        elif sql is not None:
+            conform[sql_path.stem] = sql
+            if entry.load.mode in ("upsert", "snapshot") and not operational[sql_path.stem].contract.primary_key:
+                reading.fail(
+                    f"{sql_path.stem} has no primary key, which mode {entry.load.mode} needs",
+                    operational[sql_path.stem].contract.path,
+                )
+    if entry.load.by and conform:
+        fits = [t for t in conform if set(entry.load.by) <= {f.name for f in operational[t].contract.fields}]
+        if not fits:
+            reading.fail(
+                f"no canonical table of source {name} has the columns {', '.join(entry.load.by)}", document.path,
+                document.line("sources", name, "load"),
+            )  # fmt: skip
+    period: Any = entry.period
+    reader = entry.reader
+    return Source(
+        zone=zone,
+        pipeline=folder.name,
+        name=name,
+        files=tuple(entry.files),
+        contract=contract,
+        load=LoadMode(entry.load.mode, tuple(entry.load.by)),
+        period=None if period is None else Period(period.origin, period.pattern, period.sql),
+        reader=ReaderHints(
+            reader.format, reader.sheet, reader.header_row, reader.encoding, reader.delimiter, reader.quote,
+            tuple(reader.footer),
+        ),  # fmt: skip
+        clean_sql=reading.sql(clean_sql_path) if clean_sql_path.is_file() else None,
+        clean_contract=reading.contract(clean_contract_path) if clean_contract_path.is_file() else None,
+        conform=conform,
+        line=document.line("sources", name) or 0,
+    )
+
+
+def _check_publications(reading: _Reading, zones: Mapping[str, Zone]) -> None:
+    for zone in zones.values():
+        for publication in zone.publications.values():
+            tables: Mapping[str, Any] = zone.operational if publication.store == "operational" else zone.analytical
+            if publication.table not in tables:
+                reading.fail(
+                    f"the publication {publication.name} offers {publication.dataset}, which does not exist",
+                    zone.path,
+                    expected=nearest(publication.table, tables) or ", ".join(tables),
+                )
+                continue
+            names = {entry.name for entry in tables[publication.table].contract.fields}
+            for column in publication.columns or ():
+                if column not in names:
+                    reading.fail(
+                        f"{publication.dataset} has no column {column}", zone.path,
+                        expected=nearest(column, names) or ", ".join(sorted(names)),
+                    )  # fmt: skip
+        for subscription in zone.subscriptions:
+            publisher = zones.get(subscription.zone)
+            if publisher is None or subscription.name not in publisher.publications:
+                offered = [f"{z.name}.{name}" for z in zones.values() for name in z.publications if z is not zone]
+                reading.fail(
+                    f"{zone.name} subscribes to {subscription.publication}, which nobody publishes",
+                    zone.path,
+                    expected=nearest(subscription.publication, offered) or ", ".join(offered),
+                )
