@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.stores.database import Connection, advisory_key, connect, transaction
+from assay.stores.database import Connection, advisory_key, connect, lend, transaction
 from assay.stores.iceberg import CATALOG_TABLES
 
 #: The newest migration; a database at this revision needs no Alembic, whose import alone takes a second.
@@ -35,15 +35,7 @@ def migrate(url: str) -> bool:
 def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import StaticPool
-
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool, pool_reset_on_return=None
-    )
-    bound = engine.connect()
-    bound.begin()
-    config.attributes["connection"] = bound
+    config.attributes["connection"] = lend(connection)
     command.upgrade(config, "head")

@@ -39,11 +39,11 @@ def connect(scratch: Path, *, memory_limit: str = "1GB", threads: int | None = N
         "temp_directory": str(scratch / "spill"),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        "TimeZone": "UTC",
     }
     if threads:
         config["threads"] = threads
     connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET TimeZone = 'UTC'")
     try:
         yield Engine(connection)
     finally:

@@ -37,10 +37,9 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
     halted = [finding for finding in findings if finding.severity == "error"]
     if halted:
         raise Rejected(halted[0].message, findings)
-    bad = " || ".join(f"CASE WHEN {condition} THEN {literal(name + '; ')} ELSE '' END" for name, condition in reasons)
-    engine.run(
-        f"CREATE OR REPLACE TEMP VIEW judged AS SELECT *, {f'rtrim({bad}, {literal("; ")})' if bad else literal('')} AS _reason FROM readable"
-    )
+    named = [f"CASE WHEN {condition} THEN {literal(name + '; ')} ELSE '' END" for name, condition in reasons]
+    reason = f"rtrim({' || '.join(named)}, '; ')" if named else "''"
+    engine.run(f"CREATE OR REPLACE TEMP VIEW judged AS SELECT *, {reason} AS _reason FROM readable")
     engine.run("CREATE OR REPLACE TEMP VIEW batch AS SELECT * EXCLUDE (_reason) FROM judged WHERE _reason = ''")
     good_to, aside_to = clean(source), quarantine(source)
     good = iceberg.new_file(good_to.namespace, good_to.name, f"{batch.id}-clean")

@@ -79,3 +79,39 @@ def one(connection: Connection, sql: str, *parameters: Any) -> Any:
     """The single value of a query, or None."""
     row = connection.execute(sql.encode(), parameters or None).fetchone()
     return None if row is None else row[0]
+
+
+class _Borrowed:
+    """A connection lent to SQLAlchemy: the transaction that it is in stays ours to end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def commit(self) -> None:
+        """Ours to do."""
+
+    def rollback(self) -> None:
+        """Ours to do; an error reaches the one who began the transaction anyway."""
+
+    def close(self) -> None:
+        """Ours to do."""
+
+
+def lend(connection: Connection) -> Any:
+    """The connection as an SQLAlchemy `Connection` that takes part in the running transaction."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: _Borrowed(connection),  # type: ignore[arg-type, return-value]
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        use_native_hstore=False,
+    )
+    lent = engine.connect()
+    lent.begin()
+    return lent

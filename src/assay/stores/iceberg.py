@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import Misconfigured
-from assay.stores.database import Connection, advisory_key
+from assay.stores.database import Connection, advisory_key, lend
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -152,20 +152,13 @@ def _plain(path: str) -> str:
 
 def _bound_catalog(connection: Connection, data: Path) -> SqlCatalog:
     from pyiceberg.catalog.sql import SqlCatalog
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import StaticPool
-
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool, pool_reset_on_return=None
-    )
     # A Session on a Connection that is already in a transaction joins it: its commit stays ours to make.
-    bound = engine.connect()
-    bound.begin()
+    bound = lend(connection)
 
     class Bound(SqlCatalog):
         def __init__(self) -> None:
             super(SqlCatalog, self).__init__("assay", uri="postgresql+psycopg://", warehouse=str(data / "lake"))
-            self.engine = bound  # type: ignore[assignment]
+            self.engine = bound
             self._schema_version = "v1"
 
     return Bound()

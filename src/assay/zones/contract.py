@@ -378,9 +378,7 @@ def _strptime(document: Document, pattern: str, place: tuple[str | int, ...]) ->
     if "%" in pattern:
         return pattern
     result = ""
-    for part in re.findall(r"'[^']*'|([A-Za-z])(?=\1*)|[^A-Za-z']", pattern) and re.finditer(
-        r"'([^']*)'|(([A-Za-z])\3*)|([^A-Za-z'])", pattern
-    ):
+    for part in re.finditer(r"'([^']*)'|(([A-Za-z])\3*)|([^A-Za-z'])", pattern):
         if part.group(2):
             letters = part.group(2)
             if letters not in _DATE_LETTERS:
