@@ -73,7 +73,8 @@ class Finding:
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """The gravest severity among findings, or None when there are none."""
     present = {finding.severity for finding in findings}
-    for severity in ("error", "warning", "info"):
+    order: tuple[Severity, ...] = ("error", "warning", "info")
+    for severity in order:
         if severity in present:
-            return severity  # type: ignore[return-value]
+            return severity
     return None

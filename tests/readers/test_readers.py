@@ -228,7 +228,8 @@ def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, limits:
         for name in seed.namelist():
             data = seed.read(name)
             if name.endswith("sheet1.xml"):
-                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _: b"<sheetData>" + row * 300_000 + b"</sheetData>", data)
+                full = b"<sheetData>" + row * 300_000 + b"</sheetData>"
+                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _, full=full: full, data)
             bomb.writestr(name, data)
     with pytest.raises(Rejected) as caught:
         read_limited(path, hints(), tmp_path / "scratch", limits)

@@ -84,7 +84,7 @@ def _show(results: list[Any], as_json: bool) -> None:
     if not as_json and sys.stderr.isatty():
         click.echo("\r\033[K", nl=False, err=True)
     if as_json:
-        output.as_json(
+        output.print_json(
             [
                 {
                     "batch": r.batch.id,

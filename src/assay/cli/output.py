@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from assay.errors import AssayError, Misconfigured, Rejected
 from assay.findings import Finding
 
 
-def as_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Prints a value as JSON; decimals and dates as text."""
     click.echo(json.dumps(value, default=str, ensure_ascii=False, indent=2))
 
@@ -26,13 +27,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | No
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if click.get_text_stream("stdout").isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    rows = [list(row) for row in rows]
+    shown_rows = [list(row) for row in rows]
     for number, column in enumerate(columns):
-        numeric = bool(rows) and all(_numeric(row[number]) for row in rows)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
+        right = bool(shown_rows) and all(_numeric(row[number]) for row in shown_rows)
+        shown.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in shown_rows:
         # `Text`, not markup: a cell of a delivered file must not style or link anything.
         shown.add_row(*(Text("" if value is None else str(value)) for value in row))
     console.print(shown)

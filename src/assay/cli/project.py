@@ -45,7 +45,7 @@ def init(folder: Path, example: str | None, as_json: bool) -> None:
         (folder / "zones").mkdir()
     _write_schemas(folder)
     if as_json:
-        output.as_json({"folder": str(folder), "example": example})
+        output.print_json({"folder": str(folder), "example": example})
     else:
         click.echo(f"wrote {folder}")
         click.echo(f"Next: cd {folder} && assay plan", err=True)
@@ -63,7 +63,7 @@ def schema(folder: Path, target: str | None, as_json: bool) -> None:
     from assay.zones.schemas import json_schemas
 
     if as_json:
-        output.as_json(json_schemas())
+        output.print_json(json_schemas())
         return
     for path in _write_schemas(find_root(folder.resolve())):
         click.echo(str(path))
@@ -96,7 +96,7 @@ def plan(folder: Path, target: str | None, as_json: bool) -> None:
     with opened(load(folder, target)) as platform:
         found = compute(platform)
     if as_json:
-        output.as_json({"changes": found.changes, "losing": found.losing, "version": found.version})
+        output.print_json({"changes": found.changes, "losing": found.losing, "version": found.version})
         return
     for words in found.changes:
         click.echo(f"+ {words}")
@@ -120,7 +120,7 @@ def apply(folder: Path, target: str | None, allow: tuple[str, ...], as_json: boo
     with opened(load(folder, target)) as platform:
         done = carry_out(platform, allowed_losses=frozenset(allow))
     if as_json:
-        output.as_json({"changes": [*done.changes, *done.losing], "version": done.version})
+        output.print_json({"changes": [*done.changes, *done.losing], "version": done.version})
         return
     for words in (*done.changes, *done.losing):
         click.echo(f"+ {words}")
@@ -157,7 +157,7 @@ def doctor(folder: Path, target: str | None, as_json: bool) -> None:
         name = "project" if isinstance(error, Misconfigured) else "postgres"
         checks.append((name, False, str(error)))
     if as_json:
-        output.as_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
+        output.print_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
     else:
         output.table(("check", "", "detail"), [(n, "ok" if ok else "FAILED", detail) for n, ok, detail in checks])
     if not all(ok for _, ok, _ in checks):

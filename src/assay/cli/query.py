@@ -26,7 +26,7 @@ def sql(statement: str, zone: str | None, folder: Path, target: str | None, as_j
     with opened(load(folder, target)) as platform:
         columns, rows = ask(platform, statement, zone)
     if as_json:
-        output.as_json([dict(zip(columns, row, strict=True)) for row in rows])
+        output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         output.table(columns, rows)
 
@@ -62,6 +62,6 @@ def lineage(
         with opened(project) as platform:
             names, rows = row_origins(platform, dataset, where, zone)
     if as_json:
-        output.as_json([dict(zip(names, row, strict=True)) for row in rows])
+        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
     else:
         output.table(names, rows)

@@ -27,7 +27,7 @@ def status(folder: Path, target: str | None, as_json: bool) -> None:
         ).fetchall()
     names = ("zone", "pipeline", "state", "batches", "last moved")
     if as_json:
-        output.as_json([dict(zip(names, row, strict=True)) for row in rows])
+        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
     else:
         output.table(names, [(*row[:4], f"{row[4]:%Y-%m-%d %H:%M:%S}") for row in rows])
         if not rows:
@@ -74,7 +74,7 @@ def batch_list(
     names = ("batch", "zone", "pipeline", "source", "file", "period", "state", "delivered by")
     rows = [(b.id, b.zone, b.pipeline, b.source, b.file_name, b.period, b.state, b.delivered_by) for b in found]
     if as_json:
-        output.as_json([dict(zip(names, row, strict=True)) for row in rows])
+        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
     else:
         output.table(names, rows)
 
@@ -97,7 +97,7 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
         tallies = records.tallies(platform.connection, number)
         findings = records.findings(platform.connection, number)
     if as_json:
-        output.as_json(
+        output.print_json(
             {
                 "batch": found.__dict__,
                 "runs": runs,
@@ -133,7 +133,7 @@ def _decide(number: int, decision: str, reason: str, folder: Path, target: str |
     with opened(load(folder, target)) as platform:
         result = decide(platform, number, decision, reason)
     if as_json:
-        output.as_json({"batch": number, "decision": decision, "state": result.batch.state})
+        output.print_json({"batch": number, "decision": decision, "state": result.batch.state})
     else:
         click.echo(f"batch {number}: {decision}, now {result.batch.state}")
 

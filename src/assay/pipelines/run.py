@@ -168,7 +168,7 @@ def advance(platform: Platform, number: int, progress: Progress | None = None) -
 def _decide(platform: Platform, batch: Batch) -> None:
     pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
     found = tuple(finding for _, finding in records.findings(platform.connection, batch.id))
-    verdict = gate(pipeline.steward, found)  # type: ignore[arg-type]
+    verdict = gate(pipeline.steward, found)
     with transaction(platform.connection) as tx:
         records.lock_batch(tx, batch.id, "clean")
         records.move(tx, batch.id, "clean", "released" if isinstance(verdict, Approved) else "held")
@@ -283,7 +283,7 @@ def ingest(
 def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None = None) -> list[Result]:
     """Finishes what an earlier process left, then takes in everything that waits in the ingress folders."""
     check_applied(platform)
-    results = []
+    results: list[Result] = []
     for pipeline in pipelines:
         with turn(platform, pipeline.zone, pipeline.name):
             unfinished = records.batches(

@@ -200,7 +200,7 @@ class _SheetScan:
 
 def _position(place: str) -> tuple[int, int]:
     column, digits = 0, 0
-    for digits, letter in enumerate(place):
+    for digits, letter in enumerate(place):  # noqa: B007 - counts the letters, used below
         if not letter.isalpha():
             break
         column = column * 26 + ord(letter.upper()) - 64

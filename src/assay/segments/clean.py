@@ -149,7 +149,8 @@ def bad_row(rule: Rule) -> str | None:
 def _row_finding(engine: Engine, rule: Rule, bad: str, count: int) -> Finding:
     shown = quoted(rule.fields[0]) if rule.fields else "NULL"
     rows = engine.rows(
-        f"SELECT _row, _sheet, CAST({shown} AS VARCHAR) FROM readable WHERE {bad} ORDER BY _row LIMIT {EXAMPLES_PER_KIND}"
+        f"SELECT _row, _sheet, CAST({shown} AS VARCHAR) FROM readable WHERE {bad} "
+        f"ORDER BY _row LIMIT {EXAMPLES_PER_KIND}"
     )
     effect = {"warn": "stay", "quarantine": "are set aside", "halt": "stop the batch"}[rule.action]
     return Finding(

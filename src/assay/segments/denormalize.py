@@ -123,7 +123,8 @@ def _compute(
     where = "" if values is None else "WHERE " + " AND ".join(_condition(c, vs) for c, vs in values.items())
     try:
         engine.run(
-            f"CREATE OR REPLACE TEMP TABLE computed AS SELECT {columns} FROM ({table.sql.text.strip().rstrip(';')}) {where}"
+            f"CREATE OR REPLACE TEMP TABLE computed AS SELECT {columns} "
+            f"FROM ({table.sql.text.strip().rstrip(';')}) {where}"
         )
     except EngineFailed as error:
         raise Misconfigured(
@@ -158,15 +159,17 @@ def _condition(column: str, values: list[Any]) -> str:
 
 
 def _expression(values: dict[str, list[Any]]) -> Any:
-    from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, And, In, IsNull, Or
+    import pyiceberg.expressions as library
 
-    whole: Any = AlwaysTrue()
+    # The library's annotations describe its JSON form, not the positional one that it documents.
+    made: Any = library
+    whole: Any = made.AlwaysTrue()
     for column, wanted in values.items():
-        one: Any = AlwaysFalse()
+        one: Any = made.AlwaysFalse()
         known = [value.isoformat() if isinstance(value, date) else value for value in wanted if value is not None]
         if known:
-            one = Or(one, In(column, known))
+            one = made.Or(one, made.In(column, known))
         if None in wanted:
-            one = Or(one, IsNull(column))
-        whole = And(whole, one)
+            one = made.Or(one, made.IsNull(column))
+        whole = made.And(whole, one)
     return whole

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from assay.engines.duckdb import Engine, path_list, quoted
 from assay.engines.sql import references
@@ -35,7 +36,12 @@ def provide(engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Ice
 
 
 def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Iceberg) -> str:
-    known = {"staging": zone.sources, "operational": zone.operational, "analytical": zone.analytical}[store]
+    stores: dict[str, Mapping[str, Any]] = {
+        "staging": zone.sources,
+        "operational": zone.operational,
+        "analytical": zone.analytical,
+    }
+    known = stores[store]
     if name not in known:
         near = nearest(name, known)
         raise Misconfigured(

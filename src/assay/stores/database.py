@@ -107,7 +107,7 @@ def lend(connection: Connection) -> Any:
 
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _Borrowed(connection),  # type: ignore[arg-type, return-value]
+        creator=lambda: _Borrowed(connection),
         poolclass=StaticPool,
         pool_reset_on_return=None,
         use_native_hstore=False,

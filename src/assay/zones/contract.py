@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.types import FieldType
@@ -489,7 +489,7 @@ def _action(document: Document, entry: dict[str, Any], place: tuple[str | int, .
             f"the action {action} does not fit", file=document.path, line=document.line(*place),
             expected="warn, quarantine or halt; quarantine only where the rule speaks of single rows",
         )  # fmt: skip
-    return action  # type: ignore[return-value]
+    return cast(Action, action)
 
 
 def _schema_keys(document: Document, entry: dict[str, Any], place: tuple[str | int, ...]) -> list[ForeignKey]:

@@ -322,14 +322,14 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
                     )  # fmt: skip
                 seen[name] = pipeline.name
     subscriptions = tuple(
-        Subscription(entry.publication, *entry.publication.split("."), entry.purpose) for entry in file.subscriptions
+        Subscription(entry.publication, *_pair(entry.publication), entry.purpose) for entry in file.subscriptions
     )
     publications = {
         name: Publication(
             folder.name,
             name,
             entry.dataset,
-            *entry.dataset.split("."),
+            *_pair(entry.dataset),
             None if entry.columns is None else tuple(entry.columns),
             entry.title,
             entry.description,
@@ -348,6 +348,12 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         pipelines=pipelines,
         path=folder / "zone.yaml",
     )
+
+
+def _pair(name: str) -> tuple[str, str]:
+    """The two parts of a dotted name."""
+    first, _, second = name.partition(".")
+    return first, second
 
 
 def _named(reading: _Reading, folder: Path) -> None:
