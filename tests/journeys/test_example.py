@@ -45,6 +45,13 @@ def test_good_files_reach_the_end(results: dict[str, Result]) -> None:
     assert results["ledger-2025-01.csv"].batch.state == "done"
 
 
+def test_a_file_waits_for_the_one_that_its_rows_refer_to(results: dict[str, Result]) -> None:
+    """By name alone countries.csv comes before currencies.csv, whose rows it refers to."""
+    names = list(results)
+    assert names.index("currencies.csv") < names.index("countries.csv")
+    assert results["countries.csv"].batch.state == "done"
+
+
 def test_the_broken_workbook_is_rejected_with_findings(results: dict[str, Result]) -> None:
     broken = results["card-2025-12.xlsx"]
     assert broken.batch.state == "rejected"

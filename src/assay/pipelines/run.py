@@ -21,9 +21,10 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.errors import AssayError, Misconfigured, NotFound, Rejected, Usage
 from assay.findings import Finding
 from assay.flow import GATE, movement, movement_from
+from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.segments.outcome import Outcome
-from assay.stores.database import advisory_key, transaction
+from assay.stores.database import Connection, advisory_key, transaction
 from assay.zones.project import Pipeline, Source
 
 Progress = Callable[[Batch, str], None]
@@ -121,7 +122,7 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     with transaction(platform.connection) as tx:
         known = records.same_bytes(tx, source.zone, source.pipeline, source.name, landed.sha256)
         version = platform.project.version
-        duplicate = known is not None and (known.state != "rejected" or known.config_version == version)
+        duplicate = known is not None and not _worth_another_try(tx, known, version)
         if known is not None and duplicate:
             number = known.id
         else:
@@ -142,6 +143,14 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
             tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
         )
     return records.batch(platform.connection, number), duplicate
+
+
+def _worth_another_try(connection: Connection, known: Batch, version: str) -> bool:
+    """Whether the bytes of a rejected batch may fare better now: under other rules, or among other rows."""
+    if known.state != "rejected":
+        return False
+    refused = [entry["segment"] for entry in records.runs(connection, known.id) if entry["outcome"] == "rejected"]
+    return known.config_version != version or refused == ["conform"]
 
 
 def advance(platform: Platform, number: int, progress: Progress | None = None) -> Result:
@@ -281,7 +290,10 @@ def ingest(
 
 
 def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None = None) -> list[Result]:
-    """Finishes what an earlier process left, then takes in everything that waits in the ingress folders."""
+    """Finishes what an earlier process left, then takes in everything that waits in the ingress folders.
+
+    Files whose rows others refer to go first; files of one source go by name.
+    """
     check_applied(platform)
     results: list[Result] = []
     for pipeline in pipelines:
@@ -293,10 +305,12 @@ def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None
                 states=("landed", "readable", "clean", "released", "conformed"),
             )
             results.extend(advance(platform, batch.id, progress) for batch in unfinished)
-            for path in waiting_files(pipeline):
+            waiting = [(source_of(pipeline, path), path) for path in waiting_files(pipeline)]
+            turns = source_order(pipeline)
+            for source, path in sorted(waiting, key=lambda entry: (turns.index(entry[0].name), entry[1].name)):
                 stat = path.stat()
                 if not records.arrived(platform.connection, str(path.resolve()), (stat.st_size, stat.st_mtime_ns)):
-                    results.append(_one(platform, source_of(pipeline, path), path, progress))
+                    results.append(_one(platform, source, path, progress))
     return results
 
 
