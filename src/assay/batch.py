@@ -10,8 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from assay.findings import Finding, worst
-
 State = Literal["landed", "readable", "clean", "held", "released", "conformed", "done", "rejected"]
 
 #: The moves a batch can make; a state without an entry is final.
@@ -67,37 +65,3 @@ class Tally:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; sums as text, so that no digit is lost."""
         return {"store": self.store, "rows": self.rows, "sums": {k: str(v) for k, v in self.sums.items()}}
-
-
-@dataclass(frozen=True)
-class Approved:
-    """The data may go on; `findings` are remarks."""
-
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class HeldBack:
-    """A steward must look first."""
-
-    why: str
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The contract refuses the batch."""
-
-    findings: tuple[Finding, ...]
-
-
-Verdict = Approved | HeldBack | Refused
-
-
-def gate(steward: Literal["always", "on_finding", "never"], findings: tuple[Finding, ...]) -> Verdict:
-    """The steward's gate: what a pipeline's setting says about the findings of a cleaned batch."""
-    if steward == "always":
-        return HeldBack("every batch of this pipeline is looked at", findings)
-    if steward == "on_finding" and worst(findings) in ("warning", "error"):
-        return HeldBack("the rules found something", findings)
-    return Approved(findings)

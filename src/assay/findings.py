@@ -47,7 +47,8 @@ class Finding:
     """One kind of thing found wrong or odd in a batch, with the first cells that show it.
 
     `kind` is a stable word (`missing_column`, `type_mismatch`, ...); `count` is how many cells or rows are
-    concerned; `cells` holds at most `EXAMPLES_PER_KIND` of them.
+    concerned; `cells` holds the first of them (`EXAMPLES_PER_KIND` unless more were asked for). `holds` says
+    that a steward must look whatever the pipeline's setting.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Finding:
     count: int = 1
     cells: tuple[Cell, ...] = ()
     rule: str | None = None
+    holds: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON-ready values."""
@@ -68,6 +70,11 @@ class Finding:
         """The inverse of `to_dict`."""
         cells = tuple(Cell(**cell) for cell in values.get("cells", ()))
         return Finding(**{**values, "cells": cells})
+
+
+def masked(text: str) -> str:
+    """The shape of a value in place of the value: letters become x or X, digits 9; the rest stays."""
+    return "".join("9" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text)
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:

@@ -7,7 +7,6 @@ import datetime
 import re
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import openpyxl
@@ -19,7 +18,7 @@ from assay.errors import Rejected
 from assay.readers import csv, excel
 from assay.readers.grid import Grid, Kind
 from assay.readers.limits import Limits, read_limited
-from assay.readers.locate import locate
+from assay.zones.model import ReaderHints
 
 BIRMINGHAM = Path(__file__).parents[3] / "shared/data/expense/birmingham_pcard"
 real_files = pytest.mark.skipif(not BIRMINGHAM.is_dir(), reason=f"the real files are not at {BIRMINGHAM}")
@@ -30,20 +29,8 @@ MANIFEST = """<?xml version="1.0"?><manifest:manifest
  manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/></manifest:manifest>"""
 
 
-def hints(**given: Any) -> Any:
-    plain: dict[str, Any] = {
-        "format": "auto", "sheet": None, "header_row": None, "encoding": None, "delimiter": None, "quote": None,
-        "footer": (),
-    }  # fmt: skip
-    return SimpleNamespace(**{**plain, **given})
-
-
-def contract(*fields: Any, unknown: str = "reject") -> Any:
-    made = [
-        SimpleNamespace(name=names[0].lower().replace(" ", "_"), headers=tuple(names), may_be_absent=absent)
-        for names, absent in ((one, False) if isinstance(one, list) else one for one in fields)
-    ]
-    return SimpleNamespace(fields=tuple(made), unknown_columns=unknown)
+def hints(**given: Any) -> ReaderHints:
+    return ReaderHints(**given)
 
 
 def texts(grid: Grid) -> list[list[str | None]]:
@@ -234,38 +221,3 @@ def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, limits:
     with pytest.raises(Rejected) as caught:
         read_limited(path, hints(), tmp_path / "scratch", limits)
     assert caught.value.findings[0].kind == "unreadable_file"
-
-
-def test_a_header_below_a_title_is_found_and_odd_columns_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "file.csv"
-    path.write_bytes(b"Report,,,\n,,,\n date ,AMOUNT,Extra,\n1,2,3,\n")
-    found = locate([read_csv(path)], contract(["Date"], ["Amount"], ["Vendor"], (["Note"], True)), hints())
-    assert (found.header_row, dict(found.columns)) == (3, {"date": 0, "amount": 1})
-    assert found.unknown == ((2, "Extra"),)
-    assert found.missing == ("vendor",)
-    assert [one.kind for one in found.findings] == ["missing_column", "unknown_column"]
-
-
-def test_differing_duplicates_are_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "file.csv"
-    path.write_bytes(b"a,b,A\n1,2,1\n1,2,9\n")
-    (finding,) = locate([read_csv(path)], contract(["a"], ["b"]), hints()).findings
-    assert (finding.kind, finding.severity) == ("duplicate_column", "error")
-
-
-@real_files
-def test_the_blank_header_of_february_2015_is_the_directorate() -> None:
-    grids = excel.read(BIRMINGHAM / "publishspendpurchasecardsfebruary.xls", hints())
-    found = locate(grids, contract(["TRANS DATE"], ["Directorate", ""], unknown="ignore"), hints())
-    assert dict(found.columns) == {"trans_date": 0, "directorate": 10}
-    assert found.missing == ()
-
-
-@real_files
-def test_the_currency_given_twice_in_september_2017_is_taken_once_or_told() -> None:
-    grids = excel.read(BIRMINGHAM / "cusersfinainmndesktoppublish-spend-sept-2017.xls", hints())
-    found = locate(grids, contract(["TRANS DATE"], ["BILLING CUR CODE"], unknown="ignore"), hints())
-    assert found.columns["billing_cur_code"] == 5
-    told = {one.kind: one.severity for one in found.findings if one.kind == "duplicate_column"}
-    first, second = grids[0].table["c5"], grids[0].table["c9"]
-    assert told == {"duplicate_column": "info" if first.equals(second) else "error"}

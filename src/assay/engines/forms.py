@@ -3,11 +3,15 @@
 A cast is not a check: DuckDB's casts round, read `1e3` as an integer and `yes` as true. So each text is
 matched against the form of its type first and cast only then. The quick decision over a whole file and the
 exact search for bad cells are built from the same expressions, so they cannot disagree about a cell.
+
+Where a file carries types of its own (a workbook, JSON, Parquet), `kind` names the column that holds them: a
+number there has a decimal point and a date the ISO form, whatever the contract declares for texts.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from assay.engines.duckdb import literal
@@ -15,30 +19,40 @@ from assay.engines.duckdb import literal
 if TYPE_CHECKING:
     from assay.zones.contract import Field
 
-#: What `readers.grid.Kind` calls cells that a spreadsheet itself typed as dates, times and errors.
-KIND_DATE, KIND_ERROR = 3, 5
+#: What `readers.grid.Kind` calls the cells that a file itself typed.
+KIND_TEXT, KIND_NUMBER, KIND_DATE, KIND_BOOLEAN, KIND_ERROR, KIND_TIME, KIND_ROUNDED = 1, 2, 3, 4, 5, 6, 8
 BLANKS = " \t\u00a0"
+#: What may stand for a blank between thousands.
+_SPACES = " \u00a0\u202f"
+#: Names of date formats that read the day numbers of spreadsheets.
+SERIALS = {"excel": "1899-12-30", "excel1904": "1904-01-01"}
 
 
 def is_null(field: Field, column: str) -> str:
-    """SQL: the cell stands for "no value": nothing, or one of the field's null words."""
-    words = sorted({"", *field.null_words})
-    return f"({column} IS NULL OR {column} IN ({', '.join(literal(word) for word in words)}))"
+    """SQL: the cell stands for "no value": nothing, or one of the field's null words.
+
+    A text of blanks is a text; in a column of another type it is nothing.
+    """
+    words = sorted({word.strip(BLANKS) for word in field.null_words} - {""})
+    bare = _bare(column)
+    if field.type.kind == "string":
+        declared = f" OR {bare} IN ({_list(words)})" if words else ""
+        return f"({column} IS NULL OR {column} = ''{declared})"
+    return f"({column} IS NULL OR {bare} IN ({_list(['', *words])}))"
+
+
+def is_missing(field: Field, column: str) -> str:
+    """SQL: the cell has nothing that a required field could take."""
+    return f"({is_null(field, column)} OR {_bare(column)} = '')"
 
 
 def fits(field: Field, column: str, kind: str | None = None) -> str:
-    """SQL: the text has the form of the field's type and lies within the type's range.
-
-    `kind` is the column that holds the spreadsheet's own cell types, where the file has them.
-    """
-    value = _typed(field, column, kind, attempt=True)
-    form = _form(field, column, kind)
-    conditions = [form, f"({value}) IS NOT NULL"]
+    """SQL: the text has the form of the field's type and lies within the type's range."""
+    value = _typed(field, column, kind)
+    conditions = [_form(field, column, kind), f"({value}) IS NOT NULL"]
     limits = _within(field, value)
     if limits:
         conditions.append(limits)
-    if kind is not None:
-        conditions.append(f"{kind} <> {KIND_ERROR}")
     return "(" + " AND ".join(conditions) + ")"
 
 
@@ -46,22 +60,39 @@ def typed(field: Field, column: str, kind: str | None = None) -> str:
     """SQL: the typed value of a cell that fits; null for a null word; NULL where it does not fit."""
     return (
         f"CASE WHEN {is_null(field, column)} THEN NULL "
-        f"WHEN {_form(field, column, kind)} THEN {_typed(field, column, kind, attempt=True)} END"
+        f"WHEN {_form(field, column, kind)} THEN {_typed(field, column, kind)} END"
     )
 
 
 def typed_or_fail(field: Field, column: str) -> str:
     """SQL: the typed value, or an error that stops the whole statement at the first cell that does not fit."""
-    null = "error('assay: required')" if field.required else "NULL"
     accepted = _form(field, column, None)
-    limits = _within(field, _typed(field, column, None, attempt=True))
+    limits = _within(field, _typed(field, column, None))
     if limits:
         accepted += f" AND {limits}"
-    return (
-        f"CASE WHEN {is_null(field, column)} THEN {null} "
-        f"WHEN {accepted} THEN {_typed(field, column, None, attempt=False)} "
-        f"ELSE error('assay: form') END"
-    )
+    null = f"WHEN {is_null(field, column)} THEN NULL "
+    if field.required:
+        null = f"WHEN {is_missing(field, column)} THEN error('assay: required') "
+    value = f"coalesce({_typed(field, column, None)}, error('assay: range'))"
+    return f"CASE {null}WHEN {accepted} THEN {value} ELSE error('assay: form') END"
+
+
+def ambiguous(field: Field, column: str) -> str | None:
+    """SQL: two declared formats read the text as different dates; None where that cannot happen."""
+    clashes = _clashes(field, _bare(column))
+    return f"({' OR '.join(clashes)})" if clashes else None
+
+
+def number_in_text(field: Field, column: str, kind: str) -> str | None:
+    """SQL: a cell that the file holds as text, for a column of numbers; None for other columns."""
+    if field.type.kind not in ("integer", "decimal", "double"):
+        return None
+    return f"({kind} = {KIND_TEXT} AND NOT {is_null(field, column)})"
+
+
+def text_in_number(field: Field, column: str, kind: str) -> str | None:
+    """SQL: a cell that the file holds as number, date or boolean, for a column of texts; None for others."""
+    return f"({kind} > {KIND_TEXT})" if field.type.kind == "string" else None
 
 
 def _within(field: Field, value: str) -> str:
@@ -85,48 +116,74 @@ def _within(field: Field, value: str) -> str:
 
 
 def _form(field: Field, column: str, kind: str | None) -> str:
-    """SQL: the text matches the form; dates of a spreadsheet have the ISO form whatever the contract declares."""
+    """SQL: the text matches the form."""
     name = field.type.kind
     if name == "string":
-        return "true" if kind is None else f"({kind} IS NOT NULL)"
+        if kind is None:
+            return "true"
+        if field.text_as_numbers == "reject":
+            return f"({kind} <= {KIND_TEXT})"
+        return f"({kind} NOT IN ({KIND_ERROR}, {KIND_ROUNDED}))"
     text = _bare(column)
     if name in ("integer", "decimal", "double"):
-        return f"regexp_full_match({text}, {literal(_number_form(field))})"
+        declared = f"regexp_full_match({text}, {literal(_number_form(field))})"
+        if kind is None:
+            return declared
+        plain = f"regexp_full_match({text}, {literal(_plain_form(field))})"
+        exact = f"{kind} = {KIND_NUMBER}" if name != "double" else f"{kind} IN ({KIND_NUMBER}, {KIND_ROUNDED})"
+        as_text = "false" if field.numbers_as_text == "reject" else f"{kind} = {KIND_TEXT} AND {declared}"
+        return f"(CASE WHEN {exact} THEN {plain} ELSE {as_text} END)"
     if name == "boolean":
         words = [word.casefold() for word in (*field.true_words, *field.false_words)]
-        return f"(lower({text}) IN ({', '.join(literal(word) for word in words)}))"
+        declared = f"(lower({text}) IN ({_list(words)}))"
+        if kind is None:
+            return declared
+        return f"(CASE {kind} WHEN {KIND_BOOLEAN} THEN true WHEN {KIND_ERROR} THEN false ELSE {declared} END)"
     declared = " OR ".join(
         f"regexp_full_match({text}, {literal(_date_form(pattern))})" for pattern in _formats(field)
     )
+    clashes = _clashes(field, text)
+    if clashes:
+        declared = f"({declared}) AND NOT ({' OR '.join(clashes)})"
     if kind is None:
         return f"({declared})"
-    return f"(CASE WHEN {kind} = {KIND_DATE} THEN true ELSE ({declared}) END)"
+    own = KIND_TIME if name == "time" else KIND_DATE
+    # A number is a date only where the contract says that the day numbers of spreadsheets are meant.
+    texts = (KIND_TEXT, KIND_NUMBER) if any(pattern in SERIALS for pattern in field.formats) else (KIND_TEXT,)
+    return (
+        f"(CASE WHEN {kind} = {own} THEN true "
+        f"WHEN {kind} IN ({', '.join(str(int(one)) for one in texts)}) THEN ({declared}) ELSE false END)"
+    )
 
 
-def _typed(field: Field, column: str, kind: str | None, *, attempt: bool) -> str:
-    """SQL: the cast of a text that has the form. `attempt` gives NULL where the value is out of range."""
-    cast = "TRY_CAST" if attempt else "CAST"
+def _typed(field: Field, column: str, kind: str | None) -> str:
+    """SQL: the value of a text that has the form; NULL where it is out of range."""
     name, target = field.type.kind, field.type.duckdb
     if name == "string":
         return column
     text = _bare(column)
     if name in ("integer", "decimal", "double"):
-        return f"{cast}({_plain_number(field, text)} AS {target})"
+        declared = _number(field, text)
+        if kind is None:
+            return declared
+        whole = f"regexp_replace({text}, '\\.0+$', '')" if name == "integer" else text
+        return f"CASE WHEN {kind} = {KIND_TEXT} THEN {declared} ELSE TRY_CAST({whole} AS {target}) END"
     if name == "boolean":
-        words = ", ".join(literal(word.casefold()) for word in field.true_words)
-        return f"(lower({text}) IN ({words}))"
-    parse = "try_strptime" if attempt else "strptime"
+        words = _list([word.casefold() for word in field.true_words])
+        declared = f"(lower({text}) IN ({words}))"
+        return declared if kind is None else f"CASE {kind} WHEN {KIND_BOOLEAN} THEN {text} = 'true' ELSE {declared} END"
     choices = [
         f"WHEN regexp_full_match({text}, {literal(_date_form(pattern))}) "
-        f"THEN CAST({parse}({text}, {literal(pattern)}) AS {target})"
+        f"THEN {_read_date(field, pattern, text)}"
         for pattern in _formats(field)
     ]
     if kind is not None:
         # A date column takes a spreadsheet's date and time only at midnight: the rest of it would be lost.
-        iso = f"{cast}({text} AS {target})"
+        iso = f"TRY_CAST({text} AS {target})"
         if name == "date":
             iso = f"CASE WHEN length({text}) = 10 THEN {iso} END"
-        choices.insert(0, f"WHEN {kind} = {KIND_DATE} THEN {iso}")
+        own = KIND_TIME if name == "time" else KIND_DATE
+        choices.insert(0, f"WHEN {kind} = {own} THEN {iso}")
     return f"CASE {' '.join(choices)} END"
 
 
@@ -134,40 +191,88 @@ def _bare(column: str) -> str:
     return f"trim({column}, {literal(BLANKS)})"
 
 
+def _list(words: list[str]) -> str:
+    return ", ".join(literal(word) for word in words)
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------
+
+
+def _places(field: Field) -> int:
+    """How many digits may follow the decimal sign."""
+    scale = field.type.scale or 0
+    return max(scale - 2, 0) if field.percent else scale
+
+
+def _plain_form(field: Field) -> str:
+    """The form of a number that the file itself typed."""
+    if field.type.kind == "double":
+        return r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+    if field.type.kind == "integer":
+        return r"-?[0-9]+(?:\.0+)?"
+    return rf"-?[0-9]+(?:\.[0-9]{{0,{field.type.scale or 0}}}0*)?"
+
+
 def _number_form(field: Field) -> str:
-    thousands = re.escape(field.thousands_sign) if field.thousands_sign else None
+    thousands = _thousands(field)
     digits = rf"(?:[0-9]{{1,3}}(?:{thousands}[0-9]{{3}})+|[0-9]+)" if thousands else "[0-9]+"
-    signs = "|".join(re.escape(sign) for sign in field.currency_signs)
-    currency = f"(?:{signs})?" if signs else ""
     point = re.escape(field.decimal_sign)
     if field.type.kind == "integer":
         # A whole number written with a fraction of zeros ("12.0") is the same number.
         number = rf"{digits}(?:{point}0+)?"
     elif field.type.kind == "decimal":
-        scale = field.type.scale or 0
+        scale = _places(field)
         number = rf"(?:{digits}(?:{point}[0-9]{{0,{scale}}}0*)?|{point}[0-9]{{1,{max(scale, 1)}}}0*)"
     else:
         number = rf"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]{{1,3}})?"
-    plain = rf"[+-]?{currency}[+-]?{number}" if currency else rf"[+-]?{number}"
-    if currency:
-        plain = rf"(?:[+-]?{currency}{number}|{currency}[+-]?{number})"
-    return rf"(?:{plain}|\({currency}{number}\))" if field.parentheses else plain
+    gap = f"[{_SPACES}]?"
+    if field.percent:
+        number += f"{gap}%"
+    if not field.currency_signs:
+        plain = rf"[+-]?{number}"
+        return rf"(?:{plain}|\({number}\))" if field.parentheses else plain
+    sign = "(?:" + "|".join(re.escape(one) for one in field.currency_signs) + ")"
+    plain = rf"[+-]?(?:{sign}{gap})?{number}|{sign}{gap}[+-]{number}|[+-]?{number}{gap}{sign}"
+    if field.parentheses:
+        plain += rf"|\((?:{sign}{gap})?{number}(?:{gap}{sign})?\)|{sign}{gap}\({number}\)"
+    return f"(?:{plain})"
 
 
-def _plain_number(field: Field, text: str) -> str:
-    """SQL: the number without currency, thousands and parentheses, with a point."""
+def _thousands(field: Field) -> str | None:
+    if not field.thousands_sign:
+        return None
+    # Offices type an ordinary blank, programs a no-break one: a declared blank means any of them.
+    return f"[{_SPACES}]" if field.thousands_sign in tuple(_SPACES) else re.escape(field.thousands_sign)
+
+
+def _number(field: Field, text: str) -> str:
+    """SQL: the number that a text of the declared form stands for."""
     plain = text
     for sign in field.currency_signs:
         plain = f"replace({plain}, {literal(sign)}, '')"
-    if field.thousands_sign:
+    thousands = _thousands(field)
+    blanks = bool(field.currency_signs) or field.percent or thousands == f"[{_SPACES}]"
+    if thousands and field.thousands_sign not in tuple(_SPACES):
         plain = f"replace({plain}, {literal(field.thousands_sign)}, '')"
+    if field.percent:
+        plain = f"replace({plain}, '%', '')"
+    if blanks:
+        plain = f"translate({plain}, {literal(_SPACES)}, '')"
     if field.decimal_sign != ".":
         plain = f"replace({plain}, {literal(field.decimal_sign)}, '.')"
     if field.parentheses:
         plain = f"replace(replace({plain}, '(', '-'), ')', '')"
     if field.type.kind == "integer":
         plain = f"regexp_replace({plain}, '\\.0+$', '')"
-    return plain
+    if field.percent and field.type.kind == "decimal":
+        # A product of decimals is exact; a quotient would be a float.
+        hundredth = f"TRY_CAST({plain} AS DECIMAL(30,{_places(field)})) * CAST('0.01' AS DECIMAL(3,2))"
+        return f"TRY_CAST({hundredth} AS {field.type.duckdb})"
+    value = f"TRY_CAST({plain} AS {field.type.duckdb})"
+    return f"({value} / 100)" if field.percent and field.type.kind == "double" else value
+
+
+# --- dates -----------------------------------------------------------------------------------------------------
 
 
 def _formats(field: Field) -> tuple[str, ...]:
@@ -178,6 +283,54 @@ def _formats(field: Field) -> tuple[str, ...]:
     if field.type.kind == "time":
         return ("%H:%M:%S",)
     return ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f")
+
+
+def _read_date(field: Field, pattern: str, text: str) -> str:
+    """SQL: the value of a text that has the form of the pattern."""
+    if pattern in SERIALS:
+        return _serial(field, pattern, text)
+    return f"CAST(try_strptime({text}, {literal(pattern)}) AS {field.type.duckdb})"
+
+
+def _serial(field: Field, system: str, text: str) -> str:
+    """SQL: the date of a spreadsheet's day number.
+
+    In the system of 1900 day 60 is the 29th of February 1900, which never was: days before it count from one day
+    later, and it is itself no date (ECMA-376 part 1, 18.17.4.1).
+    """
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    start = f"TIMESTAMP {literal(SERIALS[system] + ' 00:00:00')}"
+    moment = f"({start} + to_milliseconds(CAST(round({number} * 86400000) AS BIGINT)))"
+    if system == "excel":
+        early = f"({moment} + INTERVAL 1 DAY)"
+        moment = f"CASE WHEN {number} >= 61 THEN {moment} WHEN {number} >= 1 AND {number} < 60 THEN {early} END"
+    if field.type.kind == "date":  # the time of the day would be lost
+        moment = f"CASE WHEN {number} = floor({number}) THEN {moment} END"
+    return f"CAST({moment} AS {field.type.duckdb})"
+
+
+def _clashes(field: Field, text: str) -> list[str]:
+    """SQL conditions: two formats read the text as different dates."""
+    if field.type.kind not in ("date", "timestamp"):
+        return []
+    found = []
+    for one, other in combinations([f for f in _formats(field) if f not in SERIALS], 2):
+        if not _alike(one, other):
+            continue
+        a, b = (_read_date(field, pattern, text) for pattern in (one, other))
+        both = " AND ".join(f"regexp_full_match({text}, {literal(_date_form(f))})" for f in (one, other))
+        found.append(f"({both} AND coalesce({a} <> {b}, false))")
+    return found
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether one text can have both forms."""
+
+    def shape(pattern: str) -> str:
+        plain = re.sub(r"%-?[dmyHMSI]", "2", pattern.replace("%Y", "4"))
+        return re.sub(r"%-?[bB]", "m", plain)
+
+    return shape(one) == shape(other)
 
 
 _DATE_PARTS = {
@@ -201,6 +354,8 @@ _DATE_PARTS = {
 
 
 def _date_form(pattern: str) -> str:
-    """The regular expression of a strptime pattern; strptime alone accepts more than the pattern says."""
+    """The regular expression of a format; strptime alone accepts more than the format says."""
+    if pattern in SERIALS:
+        return r"[0-9]{1,7}(?:\.[0-9]+)?"
     parts = re.split(r"(%-?[A-Za-z%])", pattern)
     return "".join(_DATE_PARTS.get(part, re.escape(part)) for part in parts)

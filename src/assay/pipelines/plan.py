@@ -137,9 +137,9 @@ def _relational(connection: Connection, zone: Zone, project: Project) -> list[Ch
 def _lake(zone: Zone) -> list[LakeTable]:
     tables = []
     for source in zone.sources.values():
-        tables.append(readable(source))
+        tables += [readable(source), quarantine(source)]
         if source.cleans:
-            tables += [clean(source), quarantine(source)]
+            tables.append(clean(source))
     return [*tables, *(analytical(table) for table in zone.analytical.values())]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.batch import FINAL, Approved, Batch, gate
+from assay.batch import FINAL, Batch, State
 from assay.catalog import records
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import AssayError, Misconfigured, NotFound, Rejected, Usage
@@ -24,6 +24,7 @@ from assay.flow import GATE, movement, movement_from
 from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.segments.outcome import Outcome
+from assay.stewardship.verdict import Approved, Held, verdict
 from assay.stores.database import Connection, advisory_key, transaction
 from assay.zones.project import Pipeline, Source
 
@@ -177,10 +178,11 @@ def advance(platform: Platform, number: int, progress: Progress | None = None) -
 def _decide(platform: Platform, batch: Batch) -> None:
     pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
     found = tuple(finding for _, finding in records.findings(platform.connection, batch.id))
-    verdict = gate(pipeline.steward, found)
+    decided = verdict(found, pipeline.steward)
+    after: State = "released" if isinstance(decided, Approved) else "held" if isinstance(decided, Held) else "rejected"
     with transaction(platform.connection) as tx:
-        records.lock_batch(tx, batch.id, "clean")
-        records.move(tx, batch.id, "clean", "released" if isinstance(verdict, Approved) else "held")
+        records.lock_batch(tx, batch.id, GATE)
+        records.move(tx, batch.id, GATE, after)
 
 
 def _move(platform: Platform, batch: Batch, segment: str) -> None:

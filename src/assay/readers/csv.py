@@ -16,7 +16,7 @@ from assay.findings import Cell, Finding
 from assay.readers.grid import Grid, GridBuilder, Kind
 
 if TYPE_CHECKING:
-    from assay.zones.project import ReaderHints
+    from assay.zones.model import ReaderHints
 
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 16

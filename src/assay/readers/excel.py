@@ -17,7 +17,7 @@ from assay.readers.compound import Malformed
 from assay.readers.grid import Grid, GridBuilder, Kind
 
 if TYPE_CHECKING:
-    from assay.zones.project import ReaderHints
+    from assay.zones.model import ReaderHints
 
 SIGNIFICANT_DIGITS = 15
 

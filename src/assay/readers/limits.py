@@ -21,7 +21,7 @@ from assay.readers.excel import unreadable
 from assay.readers.grid import Grid
 
 if TYPE_CHECKING:
-    from assay.zones.project import ReaderHints
+    from assay.zones.model import ReaderHints
 
 ANSWER = "answer.json"
 EXCEL_SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".xlsb", ".xltx", ".xltm", ".xlt"})

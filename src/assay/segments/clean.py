@@ -12,7 +12,7 @@ from assay.findings import EXAMPLES_PER_KIND, Cell, Finding
 from assay.segments.approve import PARQUET, compare
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.stores.iceberg import Iceberg, batch_is
+from assay.stores.iceberg import Iceberg, batch_is, set_aside_by
 from assay.stores.lake import clean, quarantine, readable
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
     if aside.rows:
         file = iceberg.new_file(aside_to.namespace, aside_to.name, f"{batch.id}-quarantine")
         names = ", ".join(quoted(name) for name, _ in aside_to.columns)
-        engine.run(f"COPY (SELECT {names} FROM judged WHERE _reason <> '') TO {literal(str(file))} ({PARQUET})")
+        engine.run(
+            f"COPY (SELECT {names} FROM (SELECT *, 'clean' AS _segment, CAST(NULL AS VARCHAR) AS _raw FROM judged) "
+            f"WHERE _reason <> '') TO {literal(str(file))} ({PARQUET})"
+        )
         aside_files.append(file)
     if source.clean_sql is None:
         total = type(before)(
@@ -74,7 +77,7 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
 
     def commit(connection: Any) -> None:
         iceberg.put(good_to.namespace, good_to.name, [good], replacing=batch_is(batch.id))
-        iceberg.put(aside_to.namespace, aside_to.name, aside_files, replacing=batch_is(batch.id))
+        iceberg.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("clean", batch.id))
 
     return Outcome(
         commit,

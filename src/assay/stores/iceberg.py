@@ -148,6 +148,14 @@ def batch_is(batch: int) -> Any:
     return equal("_batch", batch)
 
 
+def set_aside_by(segment: str, batch: int) -> Any:
+    """The PyIceberg expression for the rows of one batch that one segment set aside."""
+    import pyiceberg.expressions as expressions
+
+    made: Any = expressions  # as above
+    return made.And(batch_is(batch), made.EqualTo("_segment", segment))
+
+
 def _plain(path: str) -> str:
     return path.removeprefix("file://")
 

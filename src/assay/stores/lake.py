@@ -41,9 +41,11 @@ def clean(source: Source) -> LakeTable:
 
 
 def quarantine(source: Source) -> LakeTable:
-    """The rows of a source that a rule set aside, with the reason."""
+    """The rows of a source that were set aside, with the reason: by `approve`, where a cell does not fit its type
+    (then `_raw` holds the delivered texts as JSON), or by a rule of `clean`."""
     fields = tuple((field.name, field.type) for field in source.contract.fields)
-    return LakeTable(f"{source.zone}.quarantine", source.name, (*fields, *PROVENANCE, ("_reason", TEXT)))
+    more = (("_reason", TEXT), ("_segment", TEXT), ("_raw", TEXT))
+    return LakeTable(f"{source.zone}.quarantine", source.name, (*fields, *PROVENANCE, *more))
 
 
 def analytical(table: AnalyticalTable) -> LakeTable:

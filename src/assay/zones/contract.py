@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from assay.errors import Misconfigured, nearest
+from assay.zones.model import ReaderHints, checked_part
 from assay.zones.types import FieldType
 from assay.zones.yaml import Document, read
 
@@ -65,9 +66,42 @@ FIELD_EXTRAS: dict[str, type | tuple[type, ...]] = {
     "trueWords": list,
     "falseWords": list,
     "parentheses": bool,
+    "percent": bool,
+    "numbersAsText": str,
+    "textAsNumbers": str,
+    "personalData": list,
 }
 #: The same at the schema object.
-SCHEMA_EXTRAS: dict[str, type | tuple[type, ...]] = {"refresh": (str, dict), "unknownColumns": str}
+SCHEMA_EXTRAS: dict[str, type | tuple[type, ...]] = {
+    "refresh": (str, dict),
+    "drift": dict,
+    "reader": dict,
+    "numbersAsText": str,
+    "textAsNumbers": str,
+}
+
+Answer = Literal["reject", "hold", "tolerate"]
+ANSWERS = ("reject", "hold", "tolerate")
+
+#: Classifications (in small letters) whose values no report shows.
+SENSITIVE = frozenset({"restricted", "confidential", "sensitive", "secret", "personal", "pii", "private"})
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What happens when a file differs from its contract, by kind of difference.
+
+    `hold` and `tolerate` let the rest of the file pass, the former only past a steward: an unknown column is left
+    out, a missing one is empty, a renamed one is taken, rows with a cell of the wrong type are set aside, rows that
+    fill no required column are left out, a file without rows is a batch of none.
+    """
+
+    new_column: Answer = "reject"
+    missing_column: Answer = "reject"
+    renamed: Answer = "reject"
+    type_mismatch: Answer = "reject"
+    empty_file: Answer = "reject"
+    extra_rows: Answer = "reject"
 
 
 @dataclass(frozen=True)
@@ -144,6 +178,10 @@ class Field:
     thousands_sign: str | None = None
     currency_signs: tuple[str, ...] = ()
     parentheses: bool = False
+    percent: bool = False
+    numbers_as_text: Literal["accept", "reject"] = "accept"
+    text_as_numbers: Literal["accept", "reject"] = "accept"
+    personal_data: tuple[str, ...] = ()
     min_length: int | None = None
     max_length: int | None = None
     pattern: str | None = None
@@ -153,6 +191,11 @@ class Field:
     exclusive_maximum: Any = None
     classification: str | None = None
     line: int = 0
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether reports must not show the field's values."""
+        return (self.classification or "").casefold() in SENSITIVE
 
 
 @dataclass(frozen=True)
@@ -171,7 +214,8 @@ class Contract:
     foreign_keys: tuple[ForeignKey, ...] = ()
     rules: tuple[Rule, ...] = ()
     refresh_by: tuple[str, ...] | None = None
-    unknown_columns: Literal["reject", "ignore"] = "reject"
+    drift: Drift = Drift()
+    reader: ReaderHints = ReaderHints()
     fingerprint: str = ""
 
     def field(self, name: str) -> Field:
@@ -237,7 +281,7 @@ def _contract(document: Document, top: dict[str, Any], number: int, fingerprint:
         at = (*place, "properties", index)
         raw = _mapping(document, item, at)
         _only(document, raw, PROPERTY_KEYS, at)
-        field = _field(document, raw, at)
+        field = _field(document, raw, at, extras)
         if any(field.name == other.name for other in fields):
             raise Misconfigured(f"the field {field.name} stands twice", file=document.path, line=field.line)
         fields.append(field)
@@ -258,12 +302,6 @@ def _contract(document: Document, top: dict[str, Any], number: int, fingerprint:
             f"refresh: {refresh} is not known", file=document.path, line=document.line(*place),
             expected="full or {by: [column]}",
         )  # fmt: skip
-    unknown = extras.get("unknownColumns", "reject")
-    if unknown not in ("reject", "ignore"):
-        raise Misconfigured(
-            f"unknownColumns: {unknown} is not known", file=document.path, line=document.line(*place),
-            expected="reject or ignore",
-        )  # fmt: skip
     contract = Contract(
         path=document.path,
         id=str(top["id"]),
@@ -277,7 +315,8 @@ def _contract(document: Document, top: dict[str, Any], number: int, fingerprint:
         foreign_keys=tuple(foreign),
         rules=tuple(rules),
         refresh_by=refresh_by,
-        unknown_columns=unknown,
+        drift=_drift(document, extras.get("drift", {}), place),
+        reader=_reader(document, extras.get("reader", {}), place),
         fingerprint=fingerprint,
     )
     for name in refresh_by or ():
@@ -285,7 +324,51 @@ def _contract(document: Document, top: dict[str, Any], number: int, fingerprint:
     return contract
 
 
-def _field(document: Document, raw: dict[str, Any], place: tuple[str | int, ...]) -> Field:
+def _drift(document: Document, value: dict[str, Any], place: tuple[str | int, ...]) -> Drift:
+    line = _extra_line(document, "drift", place)
+    known = Drift.__dataclass_fields__
+    for key, answer in value.items():
+        if key not in known:
+            raise Misconfigured(
+                f"unknown kind of drift {key}", file=document.path, line=line,
+                expected=nearest(str(key), known) or ", ".join(known),
+            )  # fmt: skip
+        if answer not in ANSWERS:
+            raise Misconfigured(
+                f"drift.{key}: {answer} is not known", file=document.path, line=line, expected=", ".join(ANSWERS)
+            )
+    return Drift(**value)
+
+
+def _reader(document: Document, value: dict[str, Any], place: tuple[str | int, ...]) -> ReaderHints:
+    return checked_part(ReaderHints, value, document.path, _extra_line(document, "reader", place), "reader")
+
+
+def _extra_line(document: Document, name: str, place: tuple[str | int, ...]) -> int | None:
+    """The line of a customProperty."""
+    at = document.value
+    for part in place:
+        at = at[part]
+    for number, item in enumerate(at.get("customProperties") or ()):
+        if isinstance(item, dict) and item.get("property") == name:
+            return document.line(*place, "customProperties", number)
+    return document.line(*place)
+
+
+def _one_of(
+    document: Document, name: str, value: Any, allowed: tuple[str, ...], place: tuple[str | int, ...]
+) -> Any:
+    if value not in allowed:
+        raise Misconfigured(
+            f"{name}: {value} is not known", file=document.path, line=_extra_line(document, name, place),
+            expected=" or ".join(allowed),
+        )  # fmt: skip
+    return value
+
+
+def _field(
+    document: Document, raw: dict[str, Any], place: tuple[str | int, ...], defaults: dict[str, Any]
+) -> Field:
     line = document.line(*place) or 0
     name = raw.get("name")
     if not isinstance(name, str):
@@ -306,6 +389,11 @@ def _field(document: Document, raw: dict[str, Any], place: tuple[str | int, ...]
             re.compile(str(pattern))
         except re.error as error:
             raise Misconfigured(f"the pattern of {name} is broken: {error}", file=document.path, line=line) from error
+
+    def _rule_of(name: str) -> Any:
+        here, where = (extras, place) if name in extras else (defaults, place[:2])
+        return _one_of(document, name, here.get(name, "accept"), ("accept", "reject"), where)
+
     header = raw.get("physicalName") or name
     names = [header, *([raw["businessName"]] if raw.get("businessName") else []), *extras.get("aliases", ())]
     return Field(
@@ -325,6 +413,10 @@ def _field(document: Document, raw: dict[str, Any], place: tuple[str | int, ...]
         thousands_sign=extras.get("thousandsSign"),
         currency_signs=tuple(str(word) for word in extras.get("currencySigns", ())),
         parentheses=extras.get("parentheses", False),
+        percent=extras.get("percent", False),
+        numbers_as_text=_rule_of("numbersAsText"),
+        text_as_numbers=_rule_of("textAsNumbers"),
+        personal_data=tuple(str(kind) for kind in extras.get("personalData", ())),
         min_length=options.get("minLength"),
         max_length=options.get("maxLength"),
         pattern=None if pattern is None else str(pattern),
@@ -375,7 +467,7 @@ _DATE_LETTERS = {
 
 def _strptime(document: Document, pattern: str, place: tuple[str | int, ...]) -> str:
     """A date pattern of ODCS (letters as in Java's SimpleDateFormat) as strptime writes it."""
-    if "%" in pattern:
+    if "%" in pattern or pattern in ("excel", "excel1904"):  # the day numbers of spreadsheets
         return pattern
     result = ""
     for part in re.finditer(r"'([^']*)'|(([A-Za-z])\3*)|([^A-Za-z'])", pattern):

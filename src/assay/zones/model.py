@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -96,16 +97,42 @@ class PeriodFile(Strict):
         return self
 
 
-class ReaderFile(Strict):
-    """Hints for reading a file; what is left out is found."""
+class ReaderHints(Strict):
+    """Hints for reading a file; what is left out is found, or does not apply.
 
-    format: Literal["auto", "csv", "excel"] = Field("auto", description="By the suffix when auto.")
-    sheet: str | None = Field(None, description="The sheet's name.")
-    header_row: int | None = Field(None, description="The header's row, counted from 1.", ge=1)
-    encoding: str | None = Field(None, description="Such as utf-8, cp1252, utf-16.")
-    delimiter: str | None = Field(None, description="The character between cells.", min_length=1, max_length=1)
-    quote: str | None = Field(None, description="The quote character.", max_length=1)
-    footer: list[str] = Field([], description="Rows whose first text matches one of these are not data.")
+    A contract may hold them too (customProperty `reader`); those of pipeline.yaml go first, key by key.
+    """
+
+    format: Literal["auto", "csv", "excel"] = Field(default="auto", description="By the content when auto.")
+    sheet: str | None = Field(
+        default=None, description="The sheet's name, or a pattern such as `Card*` whose sheets become one table."
+    )
+    hidden_sheets: bool = Field(default=False, description="Whether hidden sheets are looked at too.")
+    header_row: int | None = Field(default=None, description="The header's (last) row, counted from 1.", ge=1)
+    header_rows: int = Field(
+        default=1, description="How many rows a header may take; the upper one names groups of columns.", ge=1, le=3
+    )
+    encoding: str | None = Field(default=None, description="Such as utf-8, cp1252, utf-16.")
+    delimiter: str | None = Field(default=None, description="The character between cells.", min_length=1, max_length=1)
+    quote: str | None = Field(
+        default=None, description="The quote character; empty where nothing is quoted.", max_length=1
+    )
+    skip: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Rows whose first text matches one of these patterns are not data, such as subtotals.",
+    )
+    footer: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="The first row whose first text matches one of these patterns ends the table.",
+    )
+    fill_down: tuple[Name, ...] = Field(
+        default=(), strict=False, description="Fields whose empty cells repeat the value above."
+    )
+    group_rows: Name | None = Field(
+        default=None, description="A row with a single filled cell names this field's value for the rows below."
+    )
 
 
 class SourceFile(Strict):
@@ -115,7 +142,7 @@ class SourceFile(Strict):
     contract: str | None = Field(None, description="Default contracts/<source>.odcs.yaml.")
     load: LoadFile = Field(LoadFile(mode="append", by=[]), description="How rows meet those that are there.")
     period: PeriodFile | None = Field(None, description="How the period of a file is found.")
-    reader: ReaderFile = Field(ReaderFile.model_construct(), description="Hints for reading.")
+    reader: ReaderHints = Field(ReaderHints(), description="Hints for reading.")
 
 
 class PipelineFile(Strict):
@@ -142,6 +169,15 @@ def checked(model: type[Model], document: Document) -> Model:
     if len(problems) == 1:
         raise problems[0]
     raise Misconfigured(f"{len(problems)} problems", file=document.path, problems=problems)
+
+
+def checked_part(model: type[Model], value: Any, path: Path, line: int | None, name: str) -> Model:
+    """A part of a document as a value of `model`, or `Misconfigured` with the place of the part."""
+    document = Document(path, value, {(): line or 1})
+    try:
+        return checked(model, document)
+    except Misconfigured as error:
+        raise Misconfigured(f"{name}: {error.what}", file=path, line=line, expected=error.expected) from error
 
 
 def _problem(model: type[BaseModel], document: Document, detail: Any) -> Misconfigured:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
-from assay.zones.model import PipelineFile, PlatformFile, SourceFile, ZoneFile, checked
+from assay.zones.model import PipelineFile, PlatformFile, ReaderHints, SourceFile, ZoneFile, checked
 from assay.zones.yaml import Document, read
 
 NAME = r"[a-z][a-z0-9_]*"
@@ -39,19 +40,6 @@ class Period:
     origin: Literal["file_name", "rows"]
     pattern: str | None = None
     sql: str | None = None
-
-
-@dataclass(frozen=True)
-class ReaderHints:
-    """What a reader is told; what is None is found."""
-
-    format: Literal["auto", "csv", "excel"] = "auto"
-    sheet: str | None = None
-    header_row: int | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    quote: str | None = None
-    footer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -357,8 +345,6 @@ def _pair(name: str) -> tuple[str, str]:
 
 
 def _named(reading: _Reading, folder: Path) -> None:
-    import re
-
     if not re.fullmatch(NAME, folder.name):
         reading.fail(f"{folder.name} is not a name", folder, expected="small letters, digits and _, a letter first")
 
@@ -483,7 +469,6 @@ def _source(
                 document.line("sources", name, "load"),
             )  # fmt: skip
     period: Any = entry.period
-    reader = entry.reader
     return Source(
         zone=zone,
         pipeline=folder.name,
@@ -492,15 +477,33 @@ def _source(
         contract=contract,
         load=LoadMode(entry.load.mode, tuple(entry.load.by)),
         period=None if period is None else Period(period.origin, period.pattern, period.sql),
-        reader=ReaderHints(
-            reader.format, reader.sheet, reader.header_row, reader.encoding, reader.delimiter, reader.quote,
-            tuple(reader.footer),
-        ),  # fmt: skip
+        reader=_hints(reading, document, name, contract, entry.reader),
         clean_sql=reading.sql(clean_sql_path) if clean_sql_path.is_file() else None,
         clean_contract=reading.contract(clean_contract_path) if clean_contract_path.is_file() else None,
         conform=conform,
         line=document.line("sources", name) or 0,
     )
+
+
+def _hints(
+    reading: _Reading, document: Document, name: str, contract: Contract, own: ReaderHints
+) -> ReaderHints:
+    """The contract's hints, with those of the pipeline in their place."""
+    line = document.line("sources", name, "reader")
+    hints = contract.reader.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+    for pattern in (*hints.skip, *hints.footer):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            reading.fail(f"the pattern {pattern} is broken: {error}", document.path, line)
+    names = [field.name for field in contract.fields]
+    for wanted in (*hints.fill_down, *([hints.group_rows] if hints.group_rows else [])):
+        if wanted not in names:
+            reading.fail(
+                f"{contract.dataset} has no field {wanted}", document.path, line,
+                nearest(wanted, names) or ", ".join(names),
+            )  # fmt: skip
+    return hints
 
 
 def _check_publications(reading: _Reading, zones: Mapping[str, Zone]) -> None:
