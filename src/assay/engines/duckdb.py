@@ -61,6 +61,10 @@ class Engine:
         """Executes a statement for its effect."""
         self._execute(sql, parameters)
 
+    def copy(self, sql: str) -> int:
+        """Executes a `COPY ... TO`; returns the number of rows written."""
+        return int(self.row(sql)[0])
+
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """Executes a query and gives its rows."""
         return self._execute(sql, parameters).fetchall()

@@ -1,0 +1,6 @@
+SELECT l.month, d.name AS department, e.name AS expense_category, count(*) AS lines,
+       sum(l.gross_amount)::DECIMAL(18, 2) AS gross_amount
+FROM operational.expense_line AS l
+INNER JOIN operational.department AS d ON d.code = l.department_code
+INNER JOIN operational.expense_category AS e ON e.code = l.expense_category_code
+GROUP BY l.month, d.name, e.name

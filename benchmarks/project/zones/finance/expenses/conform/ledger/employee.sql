@@ -1,0 +1,3 @@
+SELECT employee_no
+FROM batch
+GROUP BY employee_no

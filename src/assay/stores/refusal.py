@@ -1,0 +1,122 @@
+"""Which rows of a batch break which key: asked of PostgreSQL once it has refused them, for all keys at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import sql
+
+from assay.errors import Rejected
+from assay.findings import EXAMPLES_PER_KIND, Cell, Finding
+from assay.stores.canonical import Incoming, names, stage
+from assay.stores.database import Connection
+
+
+def refused(connection: Connection, incoming: list[Incoming], error: Exception) -> Rejected:
+    """The rejection of a batch that PostgreSQL refused with `error`, with every row that it would refuse.
+
+    The tables stand as they were before the batch; the rows are staged here to be looked at.
+    """
+    for one in incoming:
+        stage(connection, one)
+    findings: list[Finding] = []
+    for one in incoming:
+        findings.extend(_repeated(connection, one))
+        findings.extend(_dangling(connection, one, incoming))
+        findings.extend(_absent(connection, one))
+    if not findings:
+        detail = getattr(getattr(error, "diag", None), "message_detail", None)
+        findings.append(Finding("key_violation", f"{error}".strip().splitlines()[0], expected=detail))
+    return Rejected(f"PostgreSQL refused the rows: {findings[0].message}", findings)
+
+
+def _key_finding(kind: str, message: str, columns: Iterable[str], rows: list[Any], count: int) -> Finding:
+    return Finding(
+        kind,
+        message,
+        field=", ".join(columns),
+        count=count,
+        cells=tuple(
+            Cell(row=row, column=None, found=", ".join(str(value) for value in values), sheet=sheet)
+            for row, sheet, *values in rows
+        ),
+    )
+
+
+def _repeated(connection: Connection, one: Incoming) -> list[Finding]:
+    findings = []
+    contract = one.table.contract
+    for key in (contract.primary_key, *contract.unique_keys):
+        if not key:
+            continue
+        rows = connection.execute(
+            sql.SQL(
+                "SELECT _row, _sheet, {0} FROM {1} WHERE ({0}) IN "
+                "(SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1) ORDER BY {0}, _row"
+            ).format(names(key), one.stage)
+        ).fetchall()
+        if rows:
+            findings.append(
+                _key_finding(
+                    "duplicate_key",
+                    f"{len(rows)} rows for {one.table.name} share a value of the key ({', '.join(key)})",
+                    key,
+                    rows[:EXAMPLES_PER_KIND],
+                    len(rows),
+                )
+            )
+    return findings
+
+
+def _dangling(connection: Connection, one: Incoming, incoming: list[Incoming]) -> list[Finding]:
+    findings = []
+    for key in one.table.contract.foreign_keys:
+        present = [sql.SQL("{} IS NOT NULL").format(sql.Identifier("s", column)) for column in key.columns]
+        parents: list[sql.Composable] = [sql.Identifier(one.table.zone, key.table)]
+        parents += [other.stage for other in incoming if other.table.name == key.table]
+        for parent in parents:
+            match = sql.SQL(" AND ").join(
+                sql.SQL("{} = {}").format(sql.Identifier("p", to), sql.Identifier("s", column))
+                for column, to in zip(key.columns, key.to_columns, strict=True)
+            )
+            present.append(sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})").format(parent, match))
+        rows = connection.execute(
+            sql.SQL("SELECT _row, _sheet, {} FROM {} AS s WHERE {} ORDER BY _row").format(
+                names(key.columns, "s"), one.stage, sql.SQL(" AND ").join(present)
+            )
+        ).fetchall()
+        if rows:
+            findings.append(
+                _key_finding(
+                    "unknown_reference",
+                    f"{len(rows)} rows for {one.table.name} name a {key.table} that does not exist",
+                    key.columns,
+                    rows[:EXAMPLES_PER_KIND],
+                    len(rows),
+                )
+            )
+    return findings
+
+
+def _absent(connection: Connection, one: Incoming) -> list[Finding]:
+    findings = []
+    for field in one.table.contract.fields:
+        if not (field.required or field.primary_key):
+            continue
+        rows = connection.execute(
+            sql.SQL("SELECT _row, _sheet, {0} FROM {1} WHERE {0} IS NULL ORDER BY _row").format(
+                sql.Identifier(field.name), one.stage
+            )
+        ).fetchall()
+        if rows:
+            findings.append(
+                _key_finding(
+                    "missing_value",
+                    f"{len(rows)} rows for {one.table.name} have no {field.name}",
+                    [field.name],
+                    rows[:EXAMPLES_PER_KIND],
+                    len(rows),
+                )
+            )
+    return findings
