@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-State = Literal["landed", "readable", "clean", "held", "released", "conformed", "done", "rejected"]
+State = Literal["landed", "readable", "clean", "held", "released", "conformed", "done", "rejected", "replaced"]
 
 #: The moves a batch can make; a state without an entry is final.
 MOVES: dict[State, frozenset[State]] = {
@@ -20,9 +20,15 @@ MOVES: dict[State, frozenset[State]] = {
     "held": frozenset({"released", "rejected"}),
     "released": frozenset({"conformed", "rejected"}),
     "conformed": frozenset({"done"}),
+    # A replay of the same bytes takes the place of a batch that had come to rest.
+    "done": frozenset({"replaced"}),
+    "rejected": frozenset({"replaced"}),
 }
 
-FINAL: frozenset[State] = frozenset({"done", "rejected"})
+#: Where a batch rests for good, unless a replay takes its place.
+FINAL: frozenset[State] = frozenset({"done", "rejected", "replaced"})
+
+Origin = Literal["delivery", "replay"]
 
 
 def may_move(before: State, after: State) -> bool:
@@ -32,7 +38,11 @@ def may_move(before: State, after: State) -> bool:
 
 @dataclass(frozen=True)
 class Batch:
-    """One delivered file: identity, where it belongs, and how far it has come."""
+    """One delivered file: identity, where it belongs, and how far it has come.
+
+    A replay (`origin`) is the same bytes once more under the configuration of now; `replaces` names the batch
+    whose place it takes.
+    """
 
     id: int
     zone: str
@@ -46,7 +56,8 @@ class Batch:
     delivered_at: datetime
     config_version: str
     period: str | None = None
-    segments: dict[str, Any] | None = None
+    origin: Origin = "delivery"
+    replaces: int | None = None
 
     @property
     def label(self) -> str:

@@ -11,14 +11,14 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from assay.batch import Batch, State, Tally, may_move
+from assay.batch import Batch, Origin, State, Tally, may_move
 from assay.errors import NotFound, Unavailable
 from assay.findings import Finding
 from assay.stores.database import Connection
 
 _BATCH = (
     "id, zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, delivered_at, "
-    "config_version, period"
+    "config_version, period, origin, replaces_batch_id"
 )
 
 
@@ -88,15 +88,26 @@ def add_batch(
     delivered_by: str,
     config_version: str,
     period: str | None,
+    origin: Origin = "delivery",
+    replaces: int | None = None,
 ) -> int:
     """Records a new batch in state `landed`; returns its number."""
     row = connection.execute(
         "INSERT INTO assay.batch (zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, "
-        "config_version, period) VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s) RETURNING id",
-        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period),
+        "config_version, period, origin, replaces_batch_id) "
+        "VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s) RETURNING id",
+        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period, origin, replaces),
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def replaced_by(connection: Connection, number: int) -> int | None:
+    """The newest batch that takes the place of this one, or means to."""
+    row = connection.execute(
+        "SELECT max(id) FROM assay.batch WHERE replaces_batch_id = %s AND state <> 'rejected'", (number,)
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def add_delivery(

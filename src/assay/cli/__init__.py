@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("records", "Show where batches are."),
     "batch": ("records", "List batches, or show one with its findings."),
     "review": ("records", "Release or reject a batch that waits for a steward."),
+    "quarantine": ("quarantine", "List, show and export rows that were set aside."),
+    "replay": ("quarantine", "Take a delivered file through the pipeline again."),
     "sql": ("query", "Ask the stores a question, read-only."),
     "lineage": ("query", "Trace a row or a column back to the delivered file."),
     "doctor": ("project", "Check that everything assay needs is there."),

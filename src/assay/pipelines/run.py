@@ -108,18 +108,7 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
         raise NotFound("there is no such file", where=str(path), next="check the name and deliver it again")
     stat = path.stat()
     landed = platform.landing.put(source.zone, path)
-    period = None
-    if source.period is not None and source.period.origin == "file_name":
-        assert source.period.pattern is not None
-        match = re.search(source.period.pattern, path.name)
-        if match is None:
-            raise Rejected(
-                f"the name {path.name} does not tell its period",
-                [Finding("file_name", f"{path.name} does not match {source.period.pattern}")],
-                expected=source.period.pattern,
-                next="rename the file and deliver it again",
-            )
-        period = match.group(1) if match.groups() else match.group(0)
+    period = period_of(source, path.name)
     with transaction(platform.connection) as tx:
         known = records.same_bytes(tx, source.zone, source.pipeline, source.name, landed.sha256)
         version = platform.project.version
@@ -144,6 +133,25 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
             tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
         )
     return records.batch(platform.connection, number), duplicate
+
+
+def period_of(source: Source, name: str) -> str | None:
+    """The period that a file's name tells; None where the source does not take it from there.
+
+    Raises `Rejected` for a name that does not tell it.
+    """
+    if source.period is None or source.period.origin != "file_name":
+        return None
+    assert source.period.pattern is not None
+    match = re.search(source.period.pattern, name)
+    if match is None:
+        raise Rejected(
+            f"the name {name} does not tell its period",
+            [Finding("file_name", f"{name} does not match {source.period.pattern}")],
+            expected=source.period.pattern,
+            next="rename the file and deliver it again",
+        )
+    return match.group(1) if match.groups() else match.group(0)
 
 
 def _worth_another_try(connection: Connection, known: Batch, version: str) -> bool:
@@ -201,7 +209,28 @@ def _move(platform: Platform, batch: Batch, segment: str) -> None:
             if outcome.period is not None:
                 records.set_period(tx, batch.id, outcome.period)
             records.add_run(tx, batch.id, segment, "done", time.monotonic() - started, outcome.detail)
+            if segment == "conform" and batch.origin == "replay":
+                _retire(platform, tx, batch, source, outcome.detail)
             records.move(tx, batch.id, step.before, step.after)
+
+
+def _retire(platform: Platform, tx: Connection, batch: Batch, source: Source, merged: dict[str, Any]) -> None:
+    """Takes the rows of a replayed batch out of staging, and says which canonical rows stay although not repeated."""
+    from assay.stores.iceberg import Iceberg, batch_is
+    from assay.stores.lake import clean, quarantine, readable
+
+    assert batch.replaces is not None
+    old = records.batch(tx, batch.replaces)
+    iceberg = Iceberg(tx, platform.data)
+    for table in dict.fromkeys((readable(source), clean(source), quarantine(source))):
+        iceberg.put(table.namespace, table.name, [], replacing=batch_is(old.id))
+    kept = {name: counts["kept"] for name, counts in merged.items() if counts["kept"]}
+    if kept:
+        words = ", ".join(f"{count} of {name}" for name, count in kept.items())
+        what = f"rows of batch {old.id} that its replay does not repeat stay in the canonical tables: {words}"
+        records.add_findings(tx, batch.id, "conform", [Finding("replay_kept_rows", what, severity="warning")])
+    records.lock_batch(tx, old.id, old.state)
+    records.move(tx, old.id, old.state, "replaced")
 
 
 def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scratch: Path) -> Outcome:

@@ -23,6 +23,9 @@ HEADER_WITHIN_ROWS = 100
 #: How many rows further down are tried.
 FURTHER_ROWS = 50
 
+#: Columns of ours in a file that was returned or exported, and comes back corrected: they are no data.
+OWN_HEADER = "assay:"
+
 _SEVERITY: dict[str, Severity] = {"reject": "error", "hold": "warning", "tolerate": "info"}
 
 
@@ -249,7 +252,9 @@ def _unknown(found: _Candidate) -> tuple[tuple[int, str], ...]:
     return tuple(
         (index, header)
         for index, header in enumerate(found.headers)
-        if index not in taken and (normalised(header) or not _is_blank(found.grid, index, found.position))
+        if index not in taken
+        and not normalised(header).startswith(OWN_HEADER)
+        and (normalised(header) or not _is_blank(found.grid, index, found.position))
     )
 
 

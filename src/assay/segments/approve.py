@@ -13,8 +13,8 @@ from assay.segments.exact import Examination
 from assay.segments.examine import examine, summary
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.stores.iceberg import Iceberg, batch_is, set_aside_by
-from assay.stores.lake import quarantine, readable
+from assay.stores.iceberg import batch_is, set_aside_by
+from assay.stores.lake import Lake, quarantine, readable
 
 if TYPE_CHECKING:
     from assay.zones.project import Source
@@ -23,7 +23,7 @@ PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
 
 def prepare(
-    batch: Batch, source: Source, landed: Path, engine: Engine, iceberg: Iceberg, scratch: Path
+    batch: Batch, source: Source, landed: Path, engine: Engine, lake: Lake, scratch: Path
 ) -> Outcome:
     """Types a landed file into a Parquet file of the readable table, and sets aside rows that do not fit.
 
@@ -35,7 +35,7 @@ def prepare(
     good_to, aside_to = readable(source), quarantine(source)
     numeric = [field.name for field in source.contract.fields if field.type.numeric]
     passing = tally(engine, "passing", found.rows, numeric)
-    good = iceberg.new_file(good_to.namespace, good_to.name, f"{batch.id}-approve")
+    good = lake.new_file(good_to.namespace, good_to.name, f"{batch.id}-approve")
     names = ", ".join(quoted(field.name) for field in source.contract.fields)
     engine.run(
         f"COPY (SELECT {names}, CAST({batch.id} AS BIGINT) AS _batch, _sheet, _row FROM {found.rows}) "
@@ -45,14 +45,14 @@ def prepare(
     differences = compare(passing, written)
     if differences:
         raise Rejected("the readable table does not add up to the delivered file", differences)
-    aside_files, aside = _set_aside(found, batch, source, engine, iceberg, numeric)
+    aside_files, aside = _set_aside(found, batch, source, engine, lake, numeric)
     delivered = passing if aside is None else _sum("delivered", passing, aside)
     tallies = (Tally("delivered", delivered.rows, delivered.sums), written, *([aside] if aside else []))
 
     def commit(connection: Any) -> None:
-        iceberg.put(good_to.namespace, good_to.name, [good], replacing=batch_is(batch.id))
+        lake.put(good_to.namespace, good_to.name, [good], replacing=batch_is(batch.id))
         if aside_files:
-            iceberg.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
+            lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
 
     return Outcome(
         commit,
@@ -74,7 +74,7 @@ def called(landed: Path, name: str, scratch: Path) -> Path:
 
 
 def _set_aside(
-    found: Examination, batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, numeric: list[str]
+    found: Examination, batch: Batch, source: Source, engine: Engine, lake: Lake, numeric: list[str]
 ) -> tuple[list[Path], Tally | None]:
     """Writes the rows that do not fit beside the good ones, with their reasons and delivered texts."""
     if found.aside is None:
@@ -83,7 +83,7 @@ def _set_aside(
     aside = tally(engine, "set aside by the contract", found.aside, numeric)
     if not aside.rows:
         return [], None
-    file = iceberg.new_file(target.namespace, target.name, f"{batch.id}-aside")
+    file = lake.new_file(target.namespace, target.name, f"{batch.id}-aside")
     names = ", ".join(quoted(name) for name, _ in target.columns)
     engine.run(
         f"COPY (SELECT {names} FROM (SELECT *, CAST({batch.id} AS BIGINT) AS _batch, 'approve' AS _segment "

@@ -12,15 +12,16 @@ from assay.findings import EXAMPLES_PER_KIND, Cell, Finding
 from assay.segments.approve import PARQUET, compare
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.stores.iceberg import Iceberg, batch_is, set_aside_by
-from assay.stores.lake import clean, quarantine, readable
+from assay.segments.relations import file_rows
+from assay.stores.iceberg import batch_is, set_aside_by
+from assay.stores.lake import Lake, clean, quarantine, readable
 
 if TYPE_CHECKING:
     from assay.zones.contract import Contract, Rule
     from assay.zones.project import Source
 
 
-def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scratch: Path) -> Outcome:
+def prepare(batch: Batch, source: Source, engine: Engine, lake: Lake, scratch: Path) -> Outcome:
     """Applies the rules and the SQL of a source to the readable rows of a batch.
 
     Raises `Rejected` when a rule whose action is `halt` does not hold.
@@ -28,10 +29,9 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
     if not source.cleans:
         return Outcome(lambda connection: None, detail={"skipped": "the source has no rules and no SQL"})
     came = readable(source)
-    files = iceberg.files(came.namespace, came.name, batch.id)
+    files = lake.files(came.namespace, came.name, batch.id)
     engine.run(
-        f"CREATE OR REPLACE TEMP VIEW readable AS SELECT * FROM read_parquet({path_list(files)}) "
-        f"WHERE _batch = {batch.id}"
+        f"CREATE OR REPLACE TEMP VIEW readable AS SELECT * FROM {file_rows(came, files)} WHERE _batch = {batch.id}"
     )
     findings, reasons = _judge(engine, source.contract)
     halted = [finding for finding in findings if finding.severity == "error"]
@@ -42,7 +42,7 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
     engine.run(f"CREATE OR REPLACE TEMP VIEW judged AS SELECT *, {reason} AS _reason FROM readable")
     engine.run("CREATE OR REPLACE TEMP VIEW batch AS SELECT * EXCLUDE (_reason) FROM judged WHERE _reason = ''")
     good_to, aside_to = clean(source), quarantine(source)
-    good = iceberg.new_file(good_to.namespace, good_to.name, f"{batch.id}-clean")
+    good = lake.new_file(good_to.namespace, good_to.name, f"{batch.id}-clean")
     _write(engine, source, good, batch)
     numeric = [field.name for field in source.contract.fields if field.type.numeric]
     before = tally(engine, "readable", "readable", numeric)
@@ -51,7 +51,7 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
     passed = tally(engine, "clean", f"read_parquet({path_list([str(good)])})", kept)
     aside_files = []
     if aside.rows:
-        file = iceberg.new_file(aside_to.namespace, aside_to.name, f"{batch.id}-quarantine")
+        file = lake.new_file(aside_to.namespace, aside_to.name, f"{batch.id}-quarantine")
         names = ", ".join(quoted(name) for name, _ in aside_to.columns)
         engine.run(
             f"COPY (SELECT {names} FROM (SELECT *, 'clean' AS _segment, CAST(NULL AS VARCHAR) AS _raw FROM judged) "
@@ -76,8 +76,8 @@ def prepare(batch: Batch, source: Source, engine: Engine, iceberg: Iceberg, scra
         )
 
     def commit(connection: Any) -> None:
-        iceberg.put(good_to.namespace, good_to.name, [good], replacing=batch_is(batch.id))
-        iceberg.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("clean", batch.id))
+        lake.put(good_to.namespace, good_to.name, [good], replacing=batch_is(batch.id))
+        lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("clean", batch.id))
 
     return Outcome(
         commit,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch, Tally
-from assay.engines.duckdb import Engine, EngineFailed, literal, path_list, quoted
+from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
 from assay.engines.sql import with_provenance
 from assay.errors import Misconfigured
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.segments.relations import provide
+from assay.segments.relations import file_rows, provide
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection
 from assay.stores.iceberg import Iceberg
@@ -44,7 +44,7 @@ def prepare(
     pipeline = zone.pipelines[source.pipeline]
     table = clean(source)
     files = iceberg.files(table.namespace, table.name, batch.id)
-    rows = f"read_parquet({path_list(files)})" if files else f"({_nothing(table.columns)})"
+    rows = file_rows(table, files)
     engine.run(
         f"CREATE OR REPLACE TEMP VIEW batch AS SELECT *, {literal(batch.file_name)} AS _file, "
         f"CAST({literal(batch.period)} AS VARCHAR) AS _period FROM {rows} WHERE _batch = {batch.id}"
@@ -55,13 +55,14 @@ def prepare(
         provide(engine, project, zone, source.conform[target.name], iceberg)
         incoming.append(_canonical(engine, batch, source, target, scratch))
 
+    rules = Rules.of(source, pipeline.precedence, batch.replaces if batch.origin == "replay" else None)
     tallies: list[Tally] = []
     changed: dict[str, Any] = {}
 
     def commit(connection: Connection) -> None:
         try:
             with connection.transaction():
-                done = merge(connection, incoming, Rules.of(source, pipeline.precedence), tracked)
+                done = merge(connection, incoming, rules, tracked)
         except Violation as error:
             raise refused(connection, incoming, error) from error
         for one in incoming:
@@ -72,6 +73,7 @@ def prepare(
                 "inserted": merged.inserted,
                 "updated": merged.updated,
                 "deleted": merged.deleted,
+                "kept": merged.kept,
             }
             tallies.append(counted)
 
@@ -107,8 +109,3 @@ def _canonical(engine: Engine, batch: Batch, source: Source, table: OperationalT
     sums = tally(engine, table.name, rows, numeric).sums if numeric else {}
     once.unlink(missing_ok=True)
     return Incoming(table, file, count, sums)
-
-
-def _nothing(columns: Iterable[tuple[str, Any]]) -> str:
-    empty = ", ".join(f"CAST(NULL AS {kind.duckdb}) AS {quoted(name)}" for name, kind in columns)
-    return f"SELECT {empty} WHERE false"

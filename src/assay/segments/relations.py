@@ -86,13 +86,17 @@ def _published(
 
 
 def lake_select(table: LakeTable, iceberg: Iceberg) -> str:
-    """SQL over the current files of an Iceberg table; columns that an old file lacks read as null."""
+    """SQL over the current files of an Iceberg table."""
     columns = ", ".join(quoted(name) for name, _ in table.columns)
-    files = iceberg.files(table.namespace, table.name)
+    return f"SELECT {columns} FROM {file_rows(table, iceberg.files(table.namespace, table.name))}"
+
+
+def file_rows(table: LakeTable, files: list[str]) -> str:
+    """A relation of the rows in files of a table: columns that an old file lacks read as null, no file as no row."""
     empty = ", ".join(f"CAST(NULL AS {kind.duckdb}) AS {quoted(name)}" for name, kind in table.columns)
     if not files:
-        return f"SELECT {empty} WHERE false"
+        return f"(SELECT {empty} WHERE false)"
     return (
-        f"SELECT {columns} FROM (SELECT {empty} WHERE false UNION ALL BY NAME "
+        f"(SELECT {empty} WHERE false UNION ALL BY NAME "
         f"SELECT * FROM read_parquet({path_list(files)}, union_by_name=true))"
     )

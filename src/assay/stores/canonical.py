@@ -78,29 +78,45 @@ class Incoming:
 
 @dataclass
 class Merged:
-    """What became of the rows of one table; `touched` are values per tracked column, None for "any"."""
+    """What became of the rows of one table; `touched` are values per tracked column, None for "any".
+
+    `kept` are rows of a replayed batch that its replay does not bring and the load mode does not take away.
+    """
 
     inserted: int
     updated: int
     touched: dict[str, list[Any]] | None
     filled: bool
     deleted: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How rows meet those that are there: the source's load mode, and the sources that it may not overwrite."""
+    """How rows meet those that are there: the source's load mode, and the sources that it may not overwrite.
+
+    `replays` is the batch whose place the rows take: those that they repeat become theirs, and in mode `append`
+    the facts that they do not repeat go.
+    """
 
     source: str
     mode: str
     by: tuple[str, ...]
     stronger: tuple[str, ...]
+    replays: int | None = None
 
     @staticmethod
-    def of(source: Source, precedence: tuple[str, ...]) -> Rules:
+    def of(source: Source, precedence: tuple[str, ...], replays: int | None = None) -> Rules:
         """The rules of a source; one that the precedence does not name is weaker than all that it names."""
         place = precedence.index(source.name) if source.name in precedence else len(precedence)
-        return Rules(source.name, source.load.mode, source.load.by, precedence[:place])
+        return Rules(source.name, source.load.mode, source.load.by, precedence[:place], replays)
+
+    def appends(self, table: OperationalTable) -> bool:
+        """Whether the table's rows are facts that are only ever added.
+
+        A table that other tables' rows point to is described again and again.
+        """
+        return self.mode == "append" and bool(table.contract.foreign_keys)
 
     def govern(self, table: OperationalTable) -> bool:
         """Whether the load mode speaks of this table; others are merged by key and never deleted from."""
@@ -126,8 +142,10 @@ def merge(
         place = _fill if _is_empty(connection, one) else _meet
         done[one.table.name] = place(connection, one, rules, columns)
     for one in reversed(incoming):
-        if not done[one.table.name].filled:
-            done[one.table.name].deleted = _delete(connection, one, rules)
+        merged = done[one.table.name]
+        if not merged.filled:
+            merged.deleted = _delete(connection, one, rules)
+            merged.kept = _kept(connection, one, rules)
     return {
         one.table.name: (done[one.table.name], _reconcile(connection, one, rules, done[one.table.name].filled))
         for one in incoming
@@ -244,6 +262,8 @@ def _touched(
             )
         if rules.govern(one.table):
             parts.append(sql.SQL("SELECT t.{} FROM {} AS t WHERE {}").format(name, one.target, _gone(one, rules)))
+        if rules.replays is not None:
+            parts.append(sql.SQL("SELECT t.{} FROM {} AS t WHERE {}").format(name, one.target, _replayed(rules)))
         touched[column] = _column(connection, sql.SQL(" UNION ").join(parts))
     return touched or None
 
@@ -255,20 +275,21 @@ def _column(connection: Connection, query: sql.Composed) -> list[Any]:
 
 
 def _update(connection: Connection, one: Incoming, rules: Rules) -> int:
-    """Updates the rows that differ; an unchanged row keeps the batch that made it."""
+    """Updates the rows that differ; an unchanged row keeps the batch that made it, unless that is replayed."""
     rest = [name for name in one.columns if name not in one.key]
-    # A table that other tables' rows point to is described again and again; only a fact is appended once.
-    fact = rules.mode == "append" and bool(one.table.contract.foreign_keys)
-    if not rest or fact:
+    differing = []
+    if rest and not rules.appends(one.table):
+        differing.append(sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(names(rest, "t"), names(rest, "s")))
+    if rules.replays is not None:
+        differing.append(_replayed(rules))
+    if not differing:
         return 0
     sets = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("s", name))
         for name in [*rest, *(name for name, _ in PROVENANCE)]
     )
-    statement = sql.SQL(
-        "UPDATE {} AS t SET {} FROM {} AS s WHERE {} AND {} AND ROW({}) IS DISTINCT FROM ROW({})"
-    ).format(
-        one.target, sets, one.stage, same(one.key), _may_overwrite(rules), names(rest, "t"), names(rest, "s")
+    statement = sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {} AND {} AND ({})").format(
+        one.target, sets, one.stage, same(one.key), _may_overwrite(rules), sql.SQL(" OR ").join(differing)
     )
     return connection.execute(statement).rowcount
 
@@ -284,22 +305,39 @@ def _insert(connection: Connection, one: Incoming) -> int:
 
 
 def _delete(connection: Connection, one: Incoming, rules: Rules) -> int:
-    """Takes away the rows of the same source (and period) that the batch no longer holds."""
-    if not rules.govern(one.table):
+    """Takes away the rows of the same source (and period), or of the replayed batch, that are no longer brought."""
+    if rules.govern(one.table):
+        where = _gone(one, rules)
+    elif rules.replays is not None and rules.appends(one.table):
+        where = sql.SQL("{} AND {}").format(_replayed(rules), _absent(one))
+    else:
         return 0
-    return connection.execute(
-        sql.SQL("DELETE FROM {} AS t WHERE {}").format(one.target, _gone(one, rules))
-    ).rowcount
+    return connection.execute(sql.SQL("DELETE FROM {} AS t WHERE {}").format(one.target, where)).rowcount
+
+
+def _kept(connection: Connection, one: Incoming, rules: Rules) -> int:
+    if rules.replays is None:
+        return 0
+    query = sql.SQL("SELECT count(*) FROM {} AS t WHERE {}").format(one.target, _replayed(rules))
+    return int(_line(connection, query)[0])
+
+
+def _replayed(rules: Rules) -> sql.Composed:
+    """SQL: a row of `t` that the replayed batch made."""
+    return sql.SQL("t._batch = {}").format(sql.Literal(rules.replays))
+
+
+def _absent(one: Incoming) -> sql.Composed:
+    """SQL: a row of `t` that the batch does not bring."""
+    if one.key:
+        return sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS s WHERE {})").format(one.stage, same(one.key))
+    return sql.SQL("t._batch IS DISTINCT FROM (SELECT min(_batch) FROM {})").format(one.stage)
 
 
 def _gone(one: Incoming, rules: Rules) -> sql.Composed:
     """SQL: a row of `t` that this batch replaces and does not bring again."""
     mine = sql.SQL("t._source = {}").format(sql.Literal(rules.source))
-    if one.key:
-        absent = sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS s WHERE {})").format(one.stage, same(one.key))
-    else:
-        absent = sql.SQL("t._batch <> (SELECT min(_batch) FROM {})").format(one.stage)
-    conditions = [mine, absent]
+    conditions = [mine, _absent(one)]
     if rules.mode == "replace":
         conditions.append(
             sql.SQL("({}) IN (SELECT DISTINCT {} FROM {} AS s)").format(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.zones.types import FieldType
 
@@ -24,6 +26,19 @@ class LakeTable:
     namespace: str
     name: str
     columns: tuple[tuple[str, FieldType], ...]
+
+
+class Lake(Protocol):
+    """Where segments read and write the files of lake tables: Iceberg, or a draft that nobody else sees."""
+
+    def files(self, namespace: str, name: str, batch: int | None = None) -> list[str]:
+        """The Parquet files of a table; of one batch only, where `batch` is given."""
+
+    def new_file(self, namespace: str, name: str, hint: str) -> Path:
+        """A path for a new file; it counts only once it is put."""
+
+    def put(self, namespace: str, name: str, files: Iterable[Path], *, replacing: Any = None) -> None:
+        """Makes files part of a table, in place of the rows that `replacing` selects."""
 
 
 def readable(source: Source) -> LakeTable:

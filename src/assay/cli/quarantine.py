@@ -1,0 +1,140 @@
+"""Commands for rows that were set aside, and for taking a batch through the pipeline again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from assay.cli import output
+from assay.cli.options import json_option, load, project_options
+
+
+@click.group()
+def quarantine() -> None:
+    """List, show and export rows that were set aside.
+
+    Example: assay quarantine list
+    """
+
+
+@quarantine.command(name="list")
+@click.option("--zone", default=None, help="Only this zone.")
+@project_options
+@json_option
+def quarantine_list(zone: str | None, folder: Path, target: str | None, as_json: bool) -> None:
+    """List what stands aside, by batch and reason.
+
+    Example: assay quarantine list --zone corporate_finance
+    """
+    from assay.pipelines.platform import opened
+    from assay.pipelines.quarantine import listing
+
+    with opened(load(folder, target)) as platform:
+        found = listing(platform, zone)
+    if as_json:
+        output.print_json([one.__dict__ for one in found])
+        return
+    output.table(
+        ("batch", "zone", "source", "file", "set aside by", "reason", "rows"),
+        [(one.batch, one.zone, one.source, one.file, one.segment, one.reason, one.rows) for one in found],
+    )
+    if not found:
+        click.echo("nothing stands aside", err=True)
+
+
+@quarantine.command(name="show")
+@click.argument("number", type=int)
+@click.option("--limit", default=20, show_default=True, help="How many rows are shown.")
+@project_options
+@json_option
+def quarantine_show(number: int, limit: int, folder: Path, target: str | None, as_json: bool) -> None:
+    """Show the rows of batch NUMBER that stand aside, with the reason.
+
+    Example: assay quarantine show 7
+    """
+    from assay.pipelines.platform import opened
+    from assay.pipelines.quarantine import rows_of
+
+    with opened(load(folder, target)) as platform:
+        columns, rows = rows_of(platform, number)
+    if as_json:
+        output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    output.table(columns, rows[:limit])
+    if len(rows) > limit:
+        click.echo(f"{len(rows) - limit} more; all of them: assay quarantine export {number}", err=True)
+
+
+@quarantine.command(name="export")
+@click.argument("number", type=int)
+@click.option("-o", "--output", "into", type=click.Path(path_type=Path), help="The workbook to write.")
+@project_options
+@json_option
+def quarantine_export(number: int, into: Path | None, folder: Path, target: str | None, as_json: bool) -> None:
+    """Write the rows of batch NUMBER that stand aside to a workbook, each with its reason.
+
+    Corrected, the workbook can be delivered to the same source: the columns of ours are not read.
+
+    Example: assay quarantine export 7 -o corrections.xlsx
+    """
+    from assay.pipelines.platform import opened
+    from assay.pipelines.quarantine import export
+
+    path = into or Path(f"quarantine-{number}.xlsx")
+    with opened(load(folder, target)) as platform:
+        rows = export(platform, number, path)
+    if as_json:
+        output.print_json({"batch": number, "rows": rows, "file": str(path)})
+    else:
+        click.echo(f"{rows} row(s) in {path}")
+
+
+@click.command()
+@click.argument("number", type=int)
+@click.option("--yes", is_flag=True, help="Carry it out; without it only what would change is shown.")
+@project_options
+@json_option
+def replay(number: int, yes: bool, folder: Path, target: str | None, as_json: bool) -> None:
+    """Take the delivered bytes of batch NUMBER through the pipeline again, under the configuration of now.
+
+    Shows first which rows would be added, removed or changed; nothing is replaced without --yes.
+
+    Example: assay replay 7 --yes
+    """
+    from assay.pipelines.platform import opened
+    from assay.pipelines.replay import preview
+    from assay.pipelines.replay import replay as carry_out
+
+    with opened(load(folder, target)) as platform:
+        found = preview(platform, number)
+        result = carry_out(platform, number) if yes and found.verdict != "Rejected" else None
+    if as_json:
+        batch = None if result is None else {"batch": result.batch.id, "state": result.batch.state}
+        output.print_json({**found.to_dict(), "replay": batch})
+    else:
+        click.echo(f"{found.batch.label}: would be {found.verdict.lower()} now")
+        output.table(
+            ("store", "same", "added", "removed", "changed", "columns"),
+            [(d.store, d.same, d.added, d.removed, d.changed, " ".join(d.columns)) for d in found.differences],
+        )
+        examples = [
+            (d.store, e.kind, f"{e.sheet}!{e.row}" if e.sheet else e.row, e.words)
+            for d in found.differences
+            for e in d.examples
+        ]
+        if examples:
+            output.table(("store", "row is", "row", "what differs"), examples)
+        output.findings(found.findings)
+        if result is not None:
+            click.echo(f"batch {result.batch.id} takes the place of batch {number}: {result.batch.state}")
+    if found.verdict == "Rejected":
+        raise click.exceptions.Exit(3)
+    if result is None:
+        click.echo(f"Next: assay replay {number} --yes", err=True)
+    elif result.batch.state == "held":
+        click.echo(f"Next: assay review release {result.batch.id} --reason ...", err=True)
+        raise click.exceptions.Exit(4)
+    elif result.batch.state == "rejected":
+        click.echo(f"Next: assay batch show {result.batch.id}", err=True)
+        raise click.exceptions.Exit(3)

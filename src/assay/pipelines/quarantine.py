@@ -1,0 +1,101 @@
+"""Rows that were set aside: which, why, and as a workbook that can come back corrected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.catalog import records
+from assay.engines.duckdb import connect as engine_connect
+from assay.engines.duckdb import path_list, quoted
+from assay.errors import NotFound
+from assay.pipelines.platform import Platform
+from assay.pipelines.run import pipeline_of, source_of
+from assay.readers.locate import OWN_HEADER
+from assay.stores.database import transaction
+from assay.stores.lake import quarantine
+
+if TYPE_CHECKING:
+    from assay.batch import Batch
+    from assay.zones.project import Source
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """How many rows of a batch stand aside for one reason; `segment` set them aside."""
+
+    batch: int
+    zone: str
+    source: str
+    file: str
+    segment: str
+    reason: str
+    rows: int
+
+
+def listing(platform: Platform, zone: str | None = None) -> list[SetAside]:
+    """What stands aside in the zones, by batch and reason."""
+    found: list[SetAside] = []
+    names = {batch.id: batch for batch in records.batches(platform.connection, zone=zone)}
+    for one in platform.project.zones.values():
+        for source in one.sources.values() if zone in (None, one.name) else ():
+            columns = "_batch, _segment, _reason, count(*)"
+            for number, segment, reason, rows in _ask(platform, source, columns, "GROUP BY ALL ORDER BY 1, 2, 3"):
+                file = names[number].file_name if number in names else ""
+                found.append(SetAside(number, one.name, source.name, file, segment, reason, rows))
+    return found
+
+
+def rows_of(platform: Platform, number: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The rows of a batch that stand aside, under the headers of its file; the reason and the row stand last.
+
+    Rows that the contract set aside carry the texts that were delivered, those that a rule set aside typed values.
+    """
+    import json
+
+    batch, source = _batch(platform, number)
+    names = [field.name for field in source.contract.fields]
+    headers = [field.headers[0] or field.name for field in source.contract.fields]
+    listed = ", ".join(quoted(name) for name in names)
+    found = _ask(platform, source, f"{listed}, _raw, _reason, _sheet, _row", f"WHERE _batch = {number} ORDER BY _row")
+    rows = []
+    for *values, raw, reason, sheet, row in found:
+        if raw is not None:
+            delivered = json.loads(raw)
+            values = [delivered.get(name) for name in names]
+        rows.append((*values, reason, f"{sheet}!{row}" if sheet else row))
+    return [*headers, f"{OWN_HEADER} reason", f"{OWN_HEADER} row"], rows
+
+
+def export(platform: Platform, number: int, into: Path) -> int:
+    """Writes the rows of a batch that stand aside to a workbook; returns how many.
+
+    The columns of ours are not read when the corrected workbook is delivered.
+    """
+    from assay.stewardship.workbook import write_rows
+
+    columns, rows = rows_of(platform, number)
+    if not rows:
+        raise NotFound(f"no row of batch {number} stands aside", next="assay quarantine list")
+    write_rows(into, "Set aside", columns, rows, marked=len(columns) - 2)
+    return len(rows)
+
+
+def _batch(platform: Platform, number: int) -> tuple[Batch, Source]:
+    batch = records.batch(platform.connection, number)
+    pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
+    return batch, source_of(pipeline, Path(batch.file_name), batch.source)
+
+
+def _ask(platform: Platform, source: Source, columns: str, rest: str) -> list[tuple[Any, ...]]:
+    from assay.stores.iceberg import Iceberg
+
+    table = quarantine(source)
+    with platform.scratch() as scratch, transaction(platform.connection) as tx:
+        iceberg = Iceberg(tx, platform.data)
+        files = iceberg.files(table.namespace, table.name) if iceberg.exists(table.namespace, table.name) else []
+        if not files:
+            return []
+        with engine_connect(scratch) as engine:
+            return engine.rows(f"SELECT {columns} FROM read_parquet({path_list(files)}, union_by_name=true) {rest}")

@@ -1,0 +1,191 @@
+"""Rows that were set aside, and the same file under a mended contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from assay.batch import Batch
+from assay.catalog import records
+from assay.errors import Usage
+from assay.pipelines.plan import apply
+from assay.pipelines.platform import Platform, opened
+from assay.pipelines.quarantine import export, listing
+from assay.pipelines.query import ask
+from assay.pipelines.replay import preview, replay
+from assay.pipelines.run import ingest, pipeline_of
+from assay.zones.project import load_project
+
+HEAD = """\
+version: 1.0.0
+apiVersion: v3.1.0
+kind: DataContract
+id: sales.{0}
+status: active
+schema:
+  - name: {0}
+"""
+SALE = HEAD.format("sale") + """\
+    customProperties:
+      - {property: drift, value: {type_mismatch: tolerate}}
+    quality:
+      - {name: not_too_much, type: custom, engine: assay, implementation: amount < LIMIT}
+    properties:
+      - {name: no, logicalType: string, required: true}
+      - {name: shop, logicalType: string, required: true}
+      - {name: amount, logicalType: number, physicalType: "decimal(12,2)", required: true}
+"""
+FILES = {
+    "assay.yaml": "name: shops\ntargets:\n  local: {data: .assay}\n",
+    "zones/sales/zone.yaml": "title: Sales\nowner: a@example.org\n",
+    "zones/sales/tills/pipeline.yaml": """\
+title: Tills
+sources:
+  sale: {files: ["sale*"], load: {mode: append}}
+""",
+    "zones/sales/tills/operational/shop.odcs.yaml": HEAD.format("shop")
+    + "    properties:\n      - {name: name, logicalType: string, primaryKey: true, required: true}\n",
+    "zones/sales/tills/operational/sale.odcs.yaml": HEAD.format("sale") + """\
+    properties:
+      - {name: no, logicalType: string, primaryKey: true, required: true}
+      - {name: shop, logicalType: string, required: true, relationships: [{type: foreignKey, to: shop.name}]}
+      - {name: amount, logicalType: number, physicalType: "decimal(12,2)", required: true}
+""",
+    "zones/sales/tills/conform/sale/shop.sql": "SELECT shop AS name FROM batch GROUP BY shop",
+    "zones/sales/tills/conform/sale/sale.sql": "SELECT no, shop, amount FROM batch",
+    "zones/sales/tills/analytical/by_shop.odcs.yaml": HEAD.format("by_shop") + """\
+    customProperties:
+      - {property: refresh, value: {by: [shop]}}
+    properties:
+      - {name: shop, logicalType: string, required: true}
+      - {name: amount, logicalType: number, physicalType: "decimal(12,2)", required: true}
+""",
+    "zones/sales/tills/analytical/by_shop.sql": (
+        "SELECT s.shop, sum(s.amount)::DECIMAL(12, 2) AS amount FROM operational.sale AS s GROUP BY s.shop"
+    ),
+}
+DELIVERED = "no,shop,amount\n1,North,10.00\n2,South,900.00\n3,South,twelve\n4,West,5.00\n"
+
+
+def configure(root: Path, limit: str, contract: str = SALE) -> None:
+    for name, text in {**FILES, "zones/sales/tills/contracts/sale.odcs.yaml": contract}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("LIMIT", limit))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    configure(tmp_path / "project", "100")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def platform(root: Path) -> Iterator[Platform]:
+    with opened(load_project(root)) as made:
+        apply(made)
+        yield made
+
+
+def deliver(platform: Platform, path: Path) -> Batch:
+    (result,) = ingest(platform, pipeline_of(platform, "sales", "tills"), [path], "sale")
+    return result.batch
+
+
+def reconfigured(platform: Platform, root: Path, limit: str, contract: str = SALE) -> Platform:
+    configure(root, limit, contract)
+    changed = Platform(load_project(root), platform.url, platform.connection, platform.actor)
+    apply(changed)
+    return changed
+
+
+def gold(platform: Platform) -> dict[str, Any]:
+    _, rows = ask(platform, "SELECT shop, amount FROM analytical.by_shop", "sales")
+    return {shop: str(amount) for shop, amount in rows}
+
+
+def test_rows_set_aside_come_back_corrected_and_a_mended_rule_lets_them_through(
+    platform: Platform, root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sale-1.csv"
+    file.write_text(DELIVERED)
+    batch = deliver(platform, file)
+    assert batch.state == "done" and gold(platform) == {"North": "10.00", "West": "5.00"}
+    assert [(one.segment, one.reason, one.rows) for one in listing(platform)] == [
+        ("approve", "amount: does not fit", 1), ("clean", "not_too_much", 1),
+    ]  # fmt: skip
+
+    # The mended rule: first what would change, then the change.
+    mended = reconfigured(platform, root, "1000")
+    seen = preview(mended, batch.id)
+    by_store = {one.store: one for one in seen.differences}
+    assert seen.verdict == "Approved"
+    assert (by_store["clean"].same, by_store["clean"].added) == (2, 1)
+    assert (by_store["quarantine"].same, by_store["quarantine"].removed) == (1, 1)
+    assert by_store["clean"].examples[0].row == 3
+    assert gold(mended) == {"North": "10.00", "West": "5.00"}, "a preview changes nothing"
+
+    again = replay(mended, batch.id).batch
+    assert (again.state, again.replaces) == ("done", batch.id)
+    assert records.batch(mended.connection, batch.id).state == "replaced"
+    assert gold(mended) == {"North": "10.00", "South": "900.00", "West": "5.00"}
+    rows = ask(mended, "SELECT _batch, count(*) FROM staging.sale GROUP BY 1", "sales")[1]
+    assert rows == [(again.id, 3)], "staging holds the rows once"
+    rows = ask(mended, "SELECT DISTINCT _batch FROM operational.sale", "sales")[1]
+    assert rows == [(again.id,)]
+    with pytest.raises(Usage, match="takes the place"):
+        replay(mended, batch.id)
+
+    # What still stands aside goes out as a workbook and comes back corrected.
+    workbook = tmp_path / "sale-corrections.xlsx"
+    assert export(mended, again.id, workbook) == 1
+    book = openpyxl.load_workbook(workbook)
+    sheet = book["Set aside"]
+    assert [cell.value for cell in sheet[2]] == ["3", "South", "twelve", "amount: does not fit", 4]
+    sheet["C2"] = 12
+    book.save(workbook)
+    assert deliver(mended, workbook).state == "done"
+    assert gold(mended)["South"] == "912.00"
+
+
+def test_a_replay_takes_away_what_the_contract_no_longer_lets_through(
+    platform: Platform, root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sale-1.csv"
+    file.write_text(DELIVERED)
+    batch = deliver(platform, file)
+    stricter = reconfigured(platform, root, "7")
+    seen = {one.store: one for one in preview(stricter, batch.id).differences}
+    assert (seen["clean"].same, seen["clean"].removed) == (1, 1)
+    again = replay(stricter, batch.id).batch
+    assert gold(stricter) == {"West": "5.00"}
+    kinds = [finding.kind for _, finding in records.findings(stricter.connection, again.id)]
+    assert "replay_kept_rows" in kinds, "the shop North stays and that is said"
+
+
+def test_a_replay_that_is_rejected_leaves_everything_as_it_was(
+    platform: Platform, root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sale-1.csv"
+    file.write_text(DELIVERED)
+    batch = deliver(platform, file)
+    before = gold(platform)
+    strict = reconfigured(platform, root, "100", SALE.replace("type_mismatch: tolerate", "type_mismatch: reject"))
+    seen = preview(strict, batch.id)
+    assert seen.verdict == "Rejected" and seen.findings[0].kind == "type_mismatch"
+    assert replay(strict, batch.id).batch.state == "rejected"
+    assert records.batch(strict.connection, batch.id).state == "done" and gold(strict) == before
+
+
+def test_an_empty_file_that_the_contract_tolerates_is_a_batch_of_no_rows(
+    platform: Platform, root: Path, tmp_path: Path
+) -> None:
+    tolerant = reconfigured(platform, root, "100", SALE.replace("tolerate}", "tolerate, empty_file: tolerate}"))
+    file = tmp_path / "sale-empty.csv"
+    file.write_text("no,shop,amount\n")
+    assert deliver(tolerant, file).state == "done"
+    assert gold(tolerant) == {}
