@@ -1,0 +1,31 @@
+"""What assay understands of a zone's SQL: what it reads, what it returns, and where each value comes from.
+
+The SQL is DuckDB's dialect and is met through SQLGlot only here. Everything fails closed: a form that cannot be
+followed is refused by name, with the file and the line, instead of being guessed at. Names of tables and columns
+are compared and returned in lower case, as DuckDB ignores their case.
+"""
+
+from assay.engines.sql.lineage import column_lineage, identity_columns, output_columns
+from assay.engines.sql.parse import ALLOWED, STORES, Parts, Reference, Schema, parse, references
+from assay.engines.sql.provenance import with_provenance
+from assay.engines.sql.refresh import Driving, ForeignKeys, Hop, JoinedTable, Tables, refresh_proof
+
+__all__ = [
+    "ALLOWED",
+    "STORES",
+    "Driving",
+    "ForeignKeys",
+    "Hop",
+    "JoinedTable",
+    "Parts",
+    "Reference",
+    "Schema",
+    "Tables",
+    "column_lineage",
+    "identity_columns",
+    "output_columns",
+    "parse",
+    "references",
+    "refresh_proof",
+    "with_provenance",
+]
