@@ -13,8 +13,8 @@ from assay import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("project", "Write a new platform project into a folder."),
     "schema": ("project", "Write the JSON Schemas that editors use."),
-    "plan": ("project", "Show what the configuration would change."),
-    "apply": ("project", "Carry the plan out."),
+    "plan": ("plan", "Show what the configuration would change."),
+    "apply": ("plan", "Carry the plan out."),
     "ingest": ("flow", "Deliver files by hand."),
     "run": ("flow", "Take in everything that waits in the ingress folders."),
     "status": ("records", "Show where batches are."),

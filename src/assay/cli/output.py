@@ -20,6 +20,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, default=str, ensure_ascii=False, indent=2))
 
 
+def next_step(command: str) -> None:
+    """Says, last and beside the result, what to type next."""
+    click.echo(f"Next: {command}", err=True)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Prints rows as a table; off a terminal it is as wide as its text."""
     from rich import box

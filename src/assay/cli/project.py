@@ -1,4 +1,4 @@
-"""Commands about the project itself: init, schema, plan, apply, doctor."""
+"""Commands about the project itself: init, schema, doctor."""
 
 from __future__ import annotations
 
@@ -80,51 +80,6 @@ def _write_schemas(root: Path) -> list[Path]:
         path.write_text(json.dumps(content, indent=2) + "\n")
         written.append(path)
     return written
-
-
-@click.command()
-@project_options
-@json_option
-def plan(folder: Path, target: str | None, as_json: bool) -> None:
-    """Show what the configuration would change in the stores.
-
-    Example: assay plan
-    """
-    from assay.pipelines.plan import plan as compute
-    from assay.pipelines.platform import opened
-
-    with opened(load(folder, target)) as platform:
-        found = compute(platform)
-    if as_json:
-        output.print_json({"changes": found.changes, "losing": found.losing, "version": found.version})
-        return
-    for words in found.changes:
-        click.echo(f"+ {words}")
-    for words in found.losing:
-        click.echo(f"! {words}  (would lose data: needs --allow)")
-    click.echo(f"{len(found.changes) + len(found.losing)} change(s), configuration {found.version}")
-
-
-@click.command()
-@project_options
-@click.option("--allow", multiple=True, help="A change that would lose data, in the words of plan.")
-@json_option
-def apply(folder: Path, target: str | None, allow: tuple[str, ...], as_json: bool) -> None:
-    """Carry the plan out, in one transaction.
-
-    Example: assay apply
-    """
-    from assay.pipelines.plan import apply as carry_out
-    from assay.pipelines.platform import opened
-
-    with opened(load(folder, target)) as platform:
-        done = carry_out(platform, allowed_losses=frozenset(allow))
-    if as_json:
-        output.print_json({"changes": [*done.changes, *done.losing], "version": done.version})
-        return
-    for words in (*done.changes, *done.losing):
-        click.echo(f"+ {words}")
-    click.echo(f"{len(done.changes) + len(done.losing)} change(s) applied, configuration {done.version}")
 
 
 @click.command()
