@@ -9,6 +9,7 @@ from assay.engines.sql.lineage import column_lineage, identity_columns, output_c
 from assay.engines.sql.parse import ALLOWED, STORES, Parts, Reference, Schema, parse, references
 from assay.engines.sql.provenance import with_provenance
 from assay.engines.sql.refresh import Driving, ForeignKeys, Hop, JoinedTable, Tables, refresh_proof
+from assay.engines.sql.trace import Made, Traced, condition_of, trace_rows
 
 __all__ = [
     "ALLOWED",
@@ -17,15 +18,19 @@ __all__ = [
     "ForeignKeys",
     "Hop",
     "JoinedTable",
+    "Made",
     "Parts",
     "Reference",
     "Schema",
     "Tables",
+    "Traced",
     "column_lineage",
+    "condition_of",
     "identity_columns",
     "output_columns",
     "parse",
     "references",
     "refresh_proof",
+    "trace_rows",
     "with_provenance",
 ]

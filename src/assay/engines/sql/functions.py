@@ -61,18 +61,18 @@ def aggregates(query: exp.Select) -> bool:
         query.args.get("qualify"),
     ]
     return any(
-        _is_aggregate(call) and call.find_ancestor(exp.Select) is query and not _is_windowed(call)
+        is_aggregate(call) and call.find_ancestor(exp.Select) is query and not is_windowed(call)
         for place in places
         if place is not None
         for call in place.find_all(exp.Func)
     )
 
 
-def _is_aggregate(call: exp.Func) -> bool:
+def is_aggregate(call: exp.Func) -> bool:
     return isinstance(call, exp.AggFunc) or function_name(call) in AGGREGATES
 
 
-def _is_windowed(call: exp.Expr) -> bool:
+def is_windowed(call: exp.Expr) -> bool:
     node: exp.Expr = call
     while isinstance(node.parent, exp.Filter | exp.WithinGroup | exp.IgnoreNulls | exp.RespectNulls):
         node = node.parent

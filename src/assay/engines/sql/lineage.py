@@ -25,7 +25,7 @@ from assay.engines.sql.parse import (
 )
 from assay.errors import Misconfigured
 
-_SEPARATOR = "$"  # never part of a name in a project, so a joined name cannot be mistaken for another
+SEPARATOR = "$"  # never part of a name in a project, so a joined name cannot be mistaken for another
 
 
 def output_columns(text: str, path: Path, schema: Schema) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def qualified(text: str, path: Path, schema: Schema) -> exp.Query:
         known[BATCH] = {**known[BATCH], **{k: v for k, v in RUNTIME_COLUMNS.items() if k not in known[BATCH]}}
     _flatten(query, path, known)
     mapping = MappingSchema(
-        {_SEPARATOR.join(parts): dict(columns) for parts, columns in known.items()},
+        {SEPARATOR.join(parts): dict(columns) for parts, columns in known.items()},
         dialect="duckdb",
         normalize=False,
     )
@@ -183,7 +183,7 @@ def _flatten(query: exp.Query, path: Path, known: Schema) -> None:
         written.add(parts)
         if not table.alias:
             table.set("alias", exp.TableAlias(this=exp.to_identifier(parts[-1])))
-        table.set("this", exp.to_identifier(_SEPARATOR.join(parts), quoted=True))
+        table.set("this", exp.to_identifier(SEPARATOR.join(parts), quoted=True))
         table.set("db", None)
         table.set("catalog", None)
     for column in query.find_all(exp.Column):
@@ -194,4 +194,4 @@ def _flatten(query: exp.Query, path: Path, known: Schema) -> None:
 
 
 def unflatten(table: exp.Table) -> Parts:
-    return tuple(table.name.split(_SEPARATOR))
+    return tuple(table.name.split(SEPARATOR))
