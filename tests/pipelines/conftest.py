@@ -56,13 +56,14 @@ def filled(new_shop: Callable[[], Shop]) -> Shop:
     return new_shop().fill()
 
 
-@pytest.fixture(scope="session")
-def _standing(new_shop: Callable[[], Shop]) -> Shop:
+@pytest.fixture(scope="module")
+def standing_shop(new_shop: Callable[[], Shop]) -> Shop:
+    """Like `filled`, one for all tests of a module."""
     return new_shop().fill()
 
 
 @pytest.fixture
-def standing(_standing: Shop) -> Iterator[Shop]:
-    """Like `filled`, shared by the tests that change its files only, never its stores."""
-    yield _standing
-    _standing.restore()
+def standing(standing_shop: Shop) -> Iterator[Shop]:
+    """The module's shop for tests that change its files only, never its stores; they are restored afterwards."""
+    yield standing_shop
+    standing_shop.restore()

@@ -58,8 +58,8 @@ def test_a_first_plan_creates_the_zone_its_tables_and_its_lake(shop: Shop) -> No
         "create table shop.goods",
         "create table shop.sale",
         "create table shop.readable.till",
-        "create table shop.clean.till",
         "create table shop.quarantine.till",
+        "create table shop.clean.till",
         "create table shop.analytical.by_month",
     ]
     assert {change.effect for change in found.changes} == {"create"}

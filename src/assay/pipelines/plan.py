@@ -269,9 +269,9 @@ def lake_tables(zone: Zone) -> Iterator[tuple[LakeTable, Contract]]:
     """The Iceberg tables of a zone, each with the contract that describes it."""
     for source in zone.sources.values():
         yield readable(source), source.contract
+        yield quarantine(source), source.contract
         if source.cleans:
             yield clean(source), source.clean_contract or source.contract
-            yield quarantine(source), source.contract
     for table in zone.analytical.values():
         yield analytical(table), table.contract
 

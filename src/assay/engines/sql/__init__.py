@@ -6,7 +6,7 @@ are compared and returned in lower case, as DuckDB ignores their case.
 """
 
 from assay.engines.sql.lineage import column_lineage, identity_columns, output_columns
-from assay.engines.sql.parse import ALLOWED, STORES, Parts, Reference, Schema, parse, references
+from assay.engines.sql.parse import ALLOWED, STORES, Parts, Reference, Schema, names_read, parse, references
 from assay.engines.sql.provenance import with_provenance
 from assay.engines.sql.refresh import Driving, ForeignKeys, Hop, JoinedTable, Tables, refresh_proof
 from assay.engines.sql.trace import Made, Traced, condition_of, trace_rows
@@ -27,6 +27,7 @@ __all__ = [
     "column_lineage",
     "condition_of",
     "identity_columns",
+    "names_read",
     "output_columns",
     "parse",
     "references",

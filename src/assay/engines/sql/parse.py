@@ -70,14 +70,27 @@ def parse(text: str, path: Path) -> exp.Query:
 
 
 def references(text: str, path: Path) -> tuple[Reference, ...]:
-    """Every table that the query reads, each once, in order of appearance; names of its own CTEs left out."""
-    found: dict[Reference, None] = {}
+    """Every table that the query reads, each once, in order of appearance; names of its own CTEs left out.
+
+    Raises `Misconfigured` for a name that no zone's SQL may use, and for functions that read outside.
+    """
+    return tuple(Reference(parts_of(table, path)) for table in _tables(text, path))
+
+
+def names_read(text: str, path: Path, *, expected: str) -> tuple[Parts, ...]:
+    """Like `references`, for a reader with tables of other names: the caller decides which of them there are."""
+    return tuple(_identified(table, path, expected) for table in _tables(text, path))
+
+
+def _tables(text: str, path: Path) -> list[exp.Table]:
     query = parse(text, path)
     refuse_reading_functions(query, path)
+    found: dict[str, exp.Table] = {}
     for table in query.find_all(exp.Table, bfs=False):
         if not is_cte(table):
-            found[Reference(parts_of(table, path))] = None
-    return tuple(found)
+            key = ".".join(part.name.lower() for part in table.parts) if table.parts else table.sql("duckdb")
+            found.setdefault(key, table)
+    return list(found.values())
 
 
 def refuse_reading_functions(query: exp.Expr, path: Path) -> None:
@@ -89,14 +102,18 @@ def refuse_reading_functions(query: exp.Expr, path: Path) -> None:
 
 def parts_of(table: exp.Table, path: Path) -> Parts:
     """The reference that a table node stands for, when it is one of those allowed."""
-    if not isinstance(table.this, exp.Identifier):
-        name = function_name(table.this) if isinstance(table.this, exp.Func) else table.this.sql("duckdb")
-        refuse(f"the table function {name} is not allowed", path, table, expected=f"reads of {ALLOWED}")
-    parts = tuple(part.name.lower() for part in table.parts)
+    parts = _identified(table, path, f"reads of {ALLOWED}")
     match parts:
         case ("batch",) | ("staging" | "operational" | "analytical", _) | (_, "published", _):
             return parts
     refuse(f'"{".".join(parts)}" is not a table of this zone', path, table, expected=f"reads of {ALLOWED}")
+
+
+def _identified(table: exp.Table, path: Path, expected: str) -> Parts:
+    if not isinstance(table.this, exp.Identifier):
+        name = function_name(table.this) if isinstance(table.this, exp.Func) else table.this.sql("duckdb")
+        refuse(f"the table function {name} is not allowed", path, table, expected=expected)
+    return tuple(part.name.lower() for part in table.parts)
 
 
 def is_cte(table: exp.Table) -> bool:
