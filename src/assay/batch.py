@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 State = Literal["landed", "readable", "clean", "held", "released", "conformed", "done", "rejected", "replaced"]
+
+#: Every state, in the order in which a batch comes through them.
+STATES: tuple[State, ...] = get_args(State)
 
 #: The moves a batch can make; a state without an entry is final.
 MOVES: dict[State, frozenset[State]] = {

@@ -251,3 +251,75 @@ def add_decision(connection: Connection, number: int, decision: str, by: str, re
 
 def _dumps(value: Any) -> str:
     return json.dumps(value, default=str)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How a batch came in: what an auditor asks of a row of it.
+
+    `contract` is its contract's id and version (None for a batch approved before they were kept); `decision`,
+    `released_by`, `decided_at` and `reason` are the steward's, None where none was asked.
+    """
+
+    batch: int
+    source: str
+    file_name: str
+    sha256: str
+    period: str | None
+    config_version: str
+    delivered_by: str
+    delivered_at: datetime
+    contract: str | None
+    decision: str | None
+    released_by: str | None
+    decided_at: datetime | None
+    reason: str | None
+
+
+def evidence(connection: Connection, numbers: Iterable[int]) -> dict[int, Evidence]:
+    """The evidence of batches, by number."""
+    found = connection.execute(
+        "SELECT b.id, b.source, b.file_name, b.sha256, b.period, b.config_version, b.delivered_by, b.delivered_at, "
+        "r.detail -> 'contract' ->> 'id' || ' ' || (r.detail -> 'contract' ->> 'version'), "
+        "d.decision, d.decided_by, d.decided_at, d.reason FROM assay.batch b "
+        "LEFT JOIN assay.segment_run r ON r.batch_id = b.id AND r.segment = 'approve' "
+        "LEFT JOIN LATERAL (SELECT * FROM assay.decision d WHERE d.batch_id = b.id ORDER BY d.id DESC LIMIT 1) d "
+        "ON true WHERE b.id = ANY(%s)",
+        (list(numbers),),
+    )
+    return {row[0]: Evidence(*row) for row in found}
+
+
+def counts(connection: Connection) -> list[tuple[str, str, str, int, datetime]]:
+    """How many batches of each pipeline rest in each state, and when one moved there last."""
+    found = connection.execute(
+        "SELECT zone, pipeline, state, count(*), max(moved_at) FROM assay.batch "
+        "GROUP BY zone, pipeline, state ORDER BY zone, pipeline, state"
+    )
+    return [(zone, pipeline, state, count, last) for zone, pipeline, state, count, last in found]
+
+
+def held(connection: Connection) -> list[tuple[int, str, str, str, str, str, datetime, int]]:
+    """Batches that wait for a steward, the longest first: number, zone, pipeline, source, file, by, since, findings."""
+    found = connection.execute(
+        "SELECT b.id, b.zone, b.pipeline, b.source, b.file_name, b.delivered_by, b.moved_at, "
+        "(SELECT count(*) FROM assay.finding f WHERE f.batch_id = b.id) FROM assay.batch b "
+        "WHERE b.state = 'held' ORDER BY b.moved_at, b.id"
+    )
+    return [tuple(row) for row in found]
+
+
+def delivered_rows(connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
+    """How many rows the delivered files of batches had, by number; those that could not be read are left out."""
+    found = connection.execute(
+        "SELECT batch_id, rows FROM assay.tally WHERE store = 'delivered' AND batch_id = ANY(%s)", (list(numbers),)
+    )
+    return {number: rows for number, rows in found}
+
+
+def decisions(connection: Connection, number: int) -> list[dict[str, Any]]:
+    """What stewards decided about a batch, in order."""
+    found = connection.execute(
+        "SELECT decision, decided_by, reason, decided_at FROM assay.decision WHERE batch_id = %s ORDER BY id", (number,)
+    )
+    return [dict(zip(("decision", "decided_by", "reason", "decided_at"), row, strict=True)) for row in found]

@@ -13,18 +13,19 @@ from assay import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("project", "Write a new platform project into a folder."),
     "schema": ("project", "Write the JSON Schemas that editors use."),
-    "plan": ("project", "Show what the configuration would change."),
-    "apply": ("project", "Carry the plan out."),
+    "plan": ("plan", "Show what the configuration would change."),
+    "apply": ("plan", "Carry the plan out."),
+    "zone": ("zone", "Explain where a zone's settings come from."),
     "ingest": ("flow", "Deliver files by hand."),
     "run": ("flow", "Take in everything that waits in the ingress folders."),
-    "status": ("records", "Show where batches are."),
+    "status": ("status", "Show where batches are, and what waits for whom."),
     "batch": ("records", "List batches, or show one with its findings."),
     "review": ("records", "Release or reject a batch that waits for a steward."),
     "quarantine": ("quarantine", "List, show and export rows that were set aside."),
     "replay": ("quarantine", "Take a delivered file through the pipeline again."),
     "sql": ("query", "Ask the stores a question, read-only."),
     "lineage": ("query", "Trace a row or a column back to the delivered file."),
-    "doctor": ("project", "Check that everything assay needs is there."),
+    "doctor": ("doctor", "Check that everything assay needs is there."),
 }
 
 
@@ -52,7 +53,8 @@ class Lazy(click.Group):
 
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = nearest(args[0], COMMANDS)
-            raise click.UsageError(f"there is no command {args[0]}" + (f"; do you mean {near}?" if near else ""))
+            words = f"there is no command {args[0]}" + (f"; do you mean {near}?" if near else "")
+            raise click.UsageError(words, ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -69,12 +71,18 @@ def main() -> None:
     """The entry of the `assay` script: runs a command and turns what it raises into an exit code."""
     from assay.errors import AssayError
 
+    as_json = "--json" in sys.argv
     try:
-        sys.exit(assay.main(standalone_mode=False) or 0)
+        sys.exit(assay.main(standalone_mode=False, prog_name="assay") or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        from assay.cli.output import show_usage
+
+        show_usage(error, as_json=as_json)
         sys.exit(2)
     except click.Abort:
         click.echo("stopped; the same command goes on from here", err=True)
@@ -82,9 +90,13 @@ def main() -> None:
     except AssayError as error:
         from assay.cli.output import show_error
 
-        show_error(error, as_json="--json" in sys.argv)
+        show_error(error, as_json=as_json)
         sys.exit(error.exit_code)
     except BrokenPipeError:
+        # The reader has gone: what Python still holds for it must not be written at exit.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:  # our own bug: say so, keep the trace, and use a code of its own
         from assay.cli.output import show_bug

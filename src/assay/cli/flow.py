@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assay.batch import Batch
 from assay.cli import output
 from assay.cli.options import json_option, load, project_options
-from assay.errors import Usage
+from assay.errors import Usage, nearest
+
+if TYPE_CHECKING:
+    from assay.pipelines.run import Result
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--zone", required=True)
-@click.option("--pipeline", required=True)
+@click.option("--zone", required=True, help="The zone that the files are for.")
+@click.option("--pipeline", required=True, help="The pipeline that expects them.")
 @click.option("--source", default=None, help="The source; found by the file's name when not given.")
 @project_options
 @json_option
@@ -64,61 +68,72 @@ def run(where: str | None, folder: Path, target: str | None, as_json: bool) -> N
             chosen = [pipeline_of(platform, zone, name)]
         else:
             if where and where not in project.zones:
-                raise Usage(f"there is no zone {where}", expected=", ".join(project.zones))
+                raise Usage(
+                    f"there is no zone {where}", expected=nearest(where, project.zones) or ", ".join(project.zones)
+                )
             chosen = [p for p in in_order(project) if where is None or p.zone == where]
         results = take_in(platform, chosen, _progress(as_json))
     _show(results, as_json)
 
 
 def _progress(as_json: bool) -> Any:
+    """A line that shows what is at work, on a terminal only."""
     if as_json or not sys.stderr.isatty():
         return None
+    width = shutil.get_terminal_size().columns - 1
 
     def show(batch: Batch, segment: str) -> None:
-        click.echo(f"\r\033[K{batch.label}: {segment}", nl=False, err=True)
+        # Not wider than the terminal: a line that wraps is not erased by the next one.
+        click.echo(f"\r\033[K{output.visible(f'{segment} {batch.label}')[:width]}", nl=False, err=True)
 
     return show
 
 
-def _show(results: list[Any], as_json: bool) -> None:
-    if not as_json and sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
+def _show(results: list[Result], as_json: bool) -> None:
     if as_json:
-        output.print_json(
-            [
-                {
-                    "batch": r.batch.id,
-                    "file": r.batch.file_name,
-                    "source": r.batch.source,
-                    "state": r.batch.state,
-                    "duplicate": r.duplicate,
-                    "error": r.error.to_dict() if r.error else None,
-                }
-                for r in results
-            ]
-        )
+        output.print_json([_as_json(result) for result in results])
     else:
-        output.table(
-            ("batch", "file", "zone/pipeline", "source", "state", ""),
-            [
-                (
-                    r.batch.id,
-                    r.batch.file_name,
-                    f"{r.batch.zone}/{r.batch.pipeline}",
-                    r.batch.source,
-                    r.batch.state,
-                    "same bytes as before: not processed again" if r.duplicate else (r.error.what if r.error else ""),
-                )
-                for r in results
-            ],
-        )
-        if not results:
-            click.echo("nothing was waiting", err=True)
+        if sys.stderr.isatty():
+            click.echo("\r\033[K", nl=False, err=True)
+        _show_results(results)
     rejected = [r for r in results if r.batch.state == "rejected"]
     held = [r for r in results if r.batch.state == "held"]
     if rejected:
-        click.echo(f"Next: assay batch show {rejected[0].batch.id}", err=True)
+        output.next_step(f"assay batch show {rejected[0].batch.id}")
         raise click.exceptions.Exit(3)
     if held:
-        click.echo(f"Next: assay review release {held[0].batch.id} --reason ...", err=True)
+        output.next_step(f'assay review release {held[0].batch.id} --reason "..."')
         raise click.exceptions.Exit(4)
+
+
+def _show_results(results: list[Result]) -> None:
+    if not results:
+        click.echo("nothing was waiting", err=True)
+        return
+    output.table(
+        ("batch", "file", "pipeline", "source", "state", "remark"),
+        [
+            (
+                r.batch.id,
+                r.batch.file_name,
+                f"{r.batch.zone}/{r.batch.pipeline}",
+                r.batch.source,
+                r.batch.state,
+                "same bytes as before: not processed again" if r.duplicate else (r.error.what if r.error else None),
+            )
+            for r in results
+        ],
+    )
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    return {
+        "batch": result.batch.id,
+        "zone": result.batch.zone,
+        "pipeline": result.batch.pipeline,
+        "file": result.batch.file_name,
+        "source": result.batch.source,
+        "state": result.batch.state,
+        "duplicate": result.duplicate,
+        "error": result.error.to_dict() if result.error else None,
+    }

@@ -7,6 +7,8 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,68 +16,127 @@ import click
 from assay.errors import AssayError, Misconfigured, Rejected
 from assay.findings import Finding
 
+#: Wide enough for any row where nobody's terminal breaks it.
+UNBROKEN = 100_000
+
+#: Control characters, which could move the cursor or colour what follows, as people can read them.
+VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+
 
 def print_json(value: Any) -> None:
-    """Prints a value as JSON; decimals and dates as text."""
+    """Prints a value as JSON; decimals, dates and times as text."""
     click.echo(json.dumps(value, default=str, ensure_ascii=False, indent=2))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Prints rows as a table; off a terminal it is as wide as its text."""
-    from rich import box
+def next_step(command: str) -> None:
+    """Says, last and beside the result, what to type next."""
+    click.echo(f"Next: {command}", err=True)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, *, null: str = ""
+) -> None:
+    """Prints rows as a table: numbers to the right, a missing value as `null`; no line ends in blanks.
+
+    On a terminal long cells are broken into lines; anywhere else a row is one line.
+    """
     from rich.console import Console
     from rich.table import Table
+
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else UNBROKEN, highlight=False)
+    shown = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if terminal else "", show_edge=False
+    )
+    filled = [list(row) for row in rows]
+    for number, column in enumerate(columns):
+        right = any(row[number] is not None for row in filled) and all(_numeric(row[number]) for row in filled)
+        shown.add_column(visible(column), justify="right" if right else "left", overflow="fold", no_wrap=not terminal)
+    for row in filled:
+        shown.add_row(*(_cell(value, null) for value in row))
+    with console.capture() as captured:
+        console.print(shown)
+    if title:
+        click.echo(title)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _cell(value: Any, null: str) -> Any:
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    shown_rows = [list(row) for row in rows]
-    for number, column in enumerate(columns):
-        right = bool(shown_rows) and all(_numeric(row[number]) for row in shown_rows)
-        shown.add_column(column, justify="right" if right else "left", overflow="fold")
-    for row in shown_rows:
-        # `Text`, not markup: a cell of a delivered file must not style or link anything.
-        shown.add_row(*(Text("" if value is None else str(value)) for value in row))
-    console.print(shown)
+    # `Text`, not markup: a cell of a delivered file must not style or link anything.
+    if value is None:
+        return Text(null, style="dim")
+    return Text(visible(str(value)))
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, so that a delivered cell cannot act on the terminal."""
+    return text.translate(VISIBLE)
 
 
 def _numeric(value: Any) -> bool:
-    from decimal import Decimal
-
     return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 
 
-def findings(found: Iterable[Finding]) -> None:
-    """Prints findings with their first cells."""
-    rows = []
-    for finding in found:
-        cells = finding.cells or (None,)
-        for number, cell in enumerate(cells):
-            rows.append(
-                (
-                    finding.severity if number == 0 else "",
-                    finding.message if number == 0 else "",
-                    str(cell) if cell else "",
-                    "" if cell is None or cell.found is None else repr(cell.found),
-                    (finding.expected or "") if number == 0 else "",
-                )
-            )
+def findings(found: Iterable[tuple[str, Finding]]) -> None:
+    """Prints findings, each with the segment that made it and its first cells."""
+    rows: list[tuple[Any, ...]] = []
+    for segment, finding in found:
+        first = (finding.severity, segment, finding.message)
+        for number, cell in enumerate(finding.cells or (None,)):
+            place = "" if cell is None else str(cell)
+            text = "" if cell is None or cell.found is None else repr(cell.found)
+            rows.append((*(first if number == 0 else ("", "", "")), place, text, finding.expected or ""))
+        hidden = finding.count - len(finding.cells)
+        if finding.cells and hidden > 0:
+            rows.append(("", "", "", f"and {hidden:,} more", "", ""))
     if rows:
-        table(("severity", "what", "cell", "found", "expected"), rows)
+        table(("severity", "segment", "what", "cell", "found", "expected"), rows)
 
 
 def show_error(error: AssayError, *, as_json: bool) -> None:
-    """Prints an error: as JSON to stdout where it was asked for, else in words to stderr."""
+    """Prints an error: as JSON to stdout where it was asked for, else in words to stderr, the next step last."""
     if as_json:
-        click.echo(json.dumps(error.to_dict(), default=str, ensure_ascii=False, indent=2))
+        print_json(error.to_dict())
         return
     problems = error.problems if isinstance(error, Misconfigured) else ()
-    click.echo(f"error: {error}", err=True)
+    _echo(f"error: {_where(error)}{error.what}", error.expected, "  ")
     for problem in problems:
-        click.echo(f"  {problem}".replace("\n", "\n    "), err=True)
+        _echo(f"  {_where(problem)}{problem.what}", problem.expected, "    ")
     if isinstance(error, Rejected):
         for finding in error.findings:
-            click.echo(f"  {finding.message}", err=True)
+            _echo(f"  {finding.message}", finding.expected, "    ")
+    step = error.next or next((problem.next for problem in problems if problem.next), None)
+    if step:
+        next_step(step)
+
+
+def _echo(text: str, expected: str | None, indent: str) -> None:
+    click.echo(visible(text), err=True)
+    if expected:
+        click.echo(f"{indent}expected: {visible(expected)}", err=True)
+
+
+def _where(error: AssayError) -> str:
+    """The place, its path as seen from here."""
+    if not error.where:
+        return ""
+    here = f"{Path.cwd()}/"
+    return error.where.removeprefix(here) + ": "
+
+
+def show_usage(error: click.ClickException, *, as_json: bool) -> None:
+    """Prints a wrongly typed command in the shape of every error."""
+    context = getattr(error, "ctx", None)
+    command = "assay" if context is None else context.command_path.replace("python -m assay.cli", "assay")
+    if as_json:
+        values = {"error": "Usage", "what": error.format_message(), "where": None, "expected": None}
+        print_json({**values, "next": f"{command} --help"})
+        return
+    click.echo(f"error: {error.format_message()}", err=True)
+    next_step(f"{command} --help")
 
 
 def show_bug(error: Exception) -> None:
@@ -84,3 +145,4 @@ def show_bug(error: Exception) -> None:
         file.write("".join(traceback.format_exception(error)))
     click.echo(f"error: assay itself failed: {type(error).__name__}: {error}", err=True)
     click.echo(f"The details are in {file.name}; nothing was changed that is not recorded.", err=True)
+    next_step("assay doctor")

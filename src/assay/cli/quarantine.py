@@ -125,7 +125,7 @@ def replay(number: int, yes: bool, folder: Path, target: str | None, as_json: bo
         ]
         if examples:
             output.table(("store", "row is", "row", "what differs"), examples)
-        output.findings(found.findings)
+        output.findings(("replay", finding) for finding in found.findings)
         if result is not None:
             click.echo(f"batch {result.batch.id} takes the place of batch {number}: {result.batch.state}")
     if found.verdict == "Rejected":

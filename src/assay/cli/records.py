@@ -1,4 +1,4 @@
-"""Commands about batches: status, batch list, batch show, review."""
+"""Commands about batches: batch list, batch show, review."""
 
 from __future__ import annotations
 
@@ -6,44 +6,26 @@ from pathlib import Path
 
 import click
 
+from assay.batch import STATES
 from assay.cli import output
+from assay.cli.batch_view import BatchRecord, show_batch
 from assay.cli.options import json_option, load, project_options
-
-
-@click.command()
-@project_options
-@json_option
-def status(folder: Path, target: str | None, as_json: bool) -> None:
-    """Show how many batches rest in which state, per pipeline.
-
-    Example: assay status
-    """
-    from assay.pipelines.platform import opened
-
-    with opened(load(folder, target)) as platform:
-        rows = platform.connection.execute(
-            "SELECT zone, pipeline, state, count(*), max(moved_at) FROM assay.batch "
-            "GROUP BY zone, pipeline, state ORDER BY zone, pipeline, state"
-        ).fetchall()
-    names = ("zone", "pipeline", "state", "batches", "last moved")
-    if as_json:
-        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
-    else:
-        output.table(names, [(*row[:4], f"{row[4]:%Y-%m-%d %H:%M:%S}") for row in rows])
-        if not rows:
-            click.echo("no batch yet", err=True)
+from assay.errors import Usage, nearest
 
 
 @click.group()
 def batch() -> None:
-    """List batches, or show one."""
+    """List batches, or show one with everything that happened to it.
+
+    Example: assay batch list --state rejected
+    """
 
 
-@batch.command(name="list")
-@click.option("--zone", default=None)
-@click.option("--pipeline", default=None)
-@click.option("--state", default=None)
-@click.option("--limit", default=100, show_default=True)
+@batch.command(name="list", short_help="List batches, newest first.")
+@click.option("--zone", default=None, help="Only of this zone.")
+@click.option("--pipeline", default=None, help="Only of this pipeline.")
+@click.option("--state", default=None, help="Only in this state, such as held or rejected.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1), help="How many, the newest first.")
 @project_options
 @json_option
 def batch_list(
@@ -62,21 +44,43 @@ def batch_list(
     from assay.catalog import records
     from assay.pipelines.platform import opened
 
+    if state is not None and state not in STATES:
+        raise Usage(f"there is no state {state}", expected=nearest(state, STATES) or ", ".join(STATES))
     with opened(load(folder, target)) as platform:
         found = records.batches(
             platform.connection,
             zone=zone,
             pipeline=pipeline,
-            states=(state,) if state else None,  # type: ignore[arg-type]
+            states=(state,) if state else None,
             newest_first=True,
-            limit=limit,
+            limit=limit + 1,
         )
-    names = ("batch", "zone", "pipeline", "source", "file", "period", "state", "delivered by")
-    rows = [(b.id, b.zone, b.pipeline, b.source, b.file_name, b.period, b.state, b.delivered_by) for b in found]
+        counted = records.delivered_rows(platform.connection, [one.id for one in found])
+    shown = found[:limit]
     if as_json:
-        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
-    else:
-        output.table(names, rows)
+        output.print_json([{**vars(one), "rows": counted.get(one.id)} for one in shown])
+        return
+    output.table(
+        ("batch", "pipeline", "source", "file", "period", "rows", "state", "delivered", "by"),
+        [
+            (
+                one.id,
+                f"{one.zone}/{one.pipeline}",
+                one.source,
+                one.file_name,
+                one.period,
+                counted.get(one.id),
+                one.state,
+                f"{one.delivered_at:%Y-%m-%d %H:%M}",
+                one.delivered_by,
+            )
+            for one in shown
+        ],
+    )
+    if not shown:
+        click.echo("no batch yet" if not (zone or pipeline or state) else "no batch like that", err=True)
+    if len(found) > limit:
+        output.next_step(f"assay batch list --limit {limit * 10}  (there are older ones)")
 
 
 @batch.command(name="show")
@@ -93,37 +97,29 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
 
     with opened(load(folder, target)) as platform:
         found = records.batch(platform.connection, number)
-        runs = records.runs(platform.connection, number)
-        tallies = records.tallies(platform.connection, number)
-        findings = records.findings(platform.connection, number)
+        record = BatchRecord(
+            found,
+            records.runs(platform.connection, number),
+            records.tallies(platform.connection, number),
+            records.findings(platform.connection, number),
+            records.decisions(platform.connection, number),
+        )
     if as_json:
-        output.print_json(
-            {
-                "batch": found.__dict__,
-                "runs": runs,
-                "reconciliation": [tally.to_dict() for tally in tallies],
-                "findings": [{"segment": segment, **finding.to_dict()} for segment, finding in findings],
-            }
-        )
+        output.print_json(record.to_dict())
         return
-    click.echo(f"{found.label}: {found.state}")
-    click.echo(f"delivered by {found.delivered_by} at {found.delivered_at:%Y-%m-%d %H:%M:%S}, sha256 {found.sha256}")
-    output.table(
-        ("segment", "outcome", "seconds"), [(r["segment"], r["outcome"], f"{r['seconds']:.2f}") for r in runs]
-    )
-    sums = sorted({name for tally in tallies for name in tally.sums})
-    if tallies:
-        output.table(
-            ("store", "rows", *(f"sum of {name}" for name in sums)),
-            [(t.store, t.rows, *(t.sums.get(name) for name in sums)) for t in tallies],
-            title="reconciliation",
-        )
-    output.findings(finding for _, finding in findings)
+    show_batch(record)
+    if found.state == "held":
+        output.next_step(f'assay review release {number} --reason "..."  (or reject)')
+    elif found.state == "rejected":
+        output.next_step(f"assay ingest FILE --zone {found.zone} --pipeline {found.pipeline}, once FILE is corrected")
 
 
 @click.group()
 def review() -> None:
-    """Decide about batches that wait for a steward."""
+    """Decide about batches that wait for a steward; the decision is kept with name and reason.
+
+    Example: assay review release 7 --reason "checked with the card office"
+    """
 
 
 def _decide(number: int, decision: str, reason: str, folder: Path, target: str | None, as_json: bool) -> None:
@@ -135,12 +131,13 @@ def _decide(number: int, decision: str, reason: str, folder: Path, target: str |
     if as_json:
         output.print_json({"batch": number, "decision": decision, "state": result.batch.state})
     else:
-        click.echo(f"batch {number}: {decision}, now {result.batch.state}")
+        done = {"release": "released", "reject": "rejected"}[decision]
+        click.echo(f"batch {number} is {done}, its state is now {result.batch.state}")
 
 
 @review.command(name="release")
 @click.argument("number", type=int)
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept with the decision.")
 @project_options
 @json_option
 def review_release(number: int, reason: str, folder: Path, target: str | None, as_json: bool) -> None:
@@ -153,7 +150,7 @@ def review_release(number: int, reason: str, folder: Path, target: str | None, a
 
 @review.command(name="reject")
 @click.argument("number", type=int)
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept with the decision.")
 @project_options
 @json_option
 def review_reject(number: int, reason: str, folder: Path, target: str | None, as_json: bool) -> None:

@@ -11,6 +11,9 @@ import duckdb
 
 from assay.errors import AssayError, Unavailable
 
+#: How many rows a streamed result holds in memory at a time.
+ROWS_PER_PAGE = 2048
+
 
 class EngineFailed(AssayError):
     """The engine could not run a statement; `what` is its own first line."""
@@ -78,6 +81,11 @@ class Engine:
         result = self._execute(sql, None)
         return [column[0] for column in result.description or []], result.fetchall()
 
+    def streamed(self, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """Column names of a query, and its rows as they are asked for."""
+        result = self._execute(sql, None)
+        return [column[0] for column in result.description or []], _rows(result)
+
     def register(self, name: str, table: Any) -> None:
         """Makes an Arrow table readable under a name."""
         self._connection.register(name, table)
@@ -102,6 +110,14 @@ class Engine:
             return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
         except duckdb.Error as error:
             raise translated(error) from error
+
+
+def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    try:
+        while page := result.fetchmany(ROWS_PER_PAGE):
+            yield from page
+    except duckdb.Error as error:
+        raise translated(error) from error
 
 
 def translated(error: duckdb.Error) -> AssayError:

@@ -2,176 +2,277 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from psycopg import sql
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.catalog import records
-from assay.engines.sql import output_columns, references
-from assay.errors import Misconfigured
-from assay.pipelines import refresh
+from assay.errors import Misconfigured, Unavailable
 from assay.pipelines.platform import Platform
-from assay.stores.database import Connection, transaction
-from assay.stores.iceberg import Iceberg
+from assay.stores.changes import Change, LakeStep
+from assay.stores.database import Connection, DatabaseFailed, execute, hold, transaction
 from assay.stores.lake import LakeTable, analytical, clean, quarantine, readable
-from assay.stores.operational import Change, changes, load_order
-from assay.zones.project import Project, Zone
+from assay.stores.lake_schema import Place, drop_lake_table, lake_changes, lake_places, lake_standing, lake_zones
+from assay.stores.operational import load_order
+from assay.stores.operational_schema import (
+    RESERVED_ZONES,
+    Standing,
+    create_zone,
+    drop_schema_step,
+    drop_table,
+    drop_table_steps,
+    foreign_keys_upon,
+    table_changes,
+    tables_standing,
+    zones_standing,
+)
+
+if TYPE_CHECKING:
+    from assay.zones.contract import Contract
+    from assay.zones.project import Project, Zone
+
+#: How long `apply` waits for pipelines that are at work.
+WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `apply` would do, in words; `losing` are the changes that need to be named explicitly."""
+    """What `apply` would do, in the order of zones; `applied` is the version of the configuration that stands."""
 
-    changes: tuple[str, ...]
-    losing: tuple[str, ...]
+    changes: tuple[Change, ...]
     version: str
+    applied: str | None = None
 
-
-def check_sql(project: Project) -> None:
-    """Reads every SELECT of the project against the columns that it may use, and proves the part refreshes.
-
-    Raises `Misconfigured` with every problem found.
-    """
-    problems: list[Misconfigured] = []
-    for zone in project.zones.values():
-        known = refresh.schema(project, zone)
-        for table in zone.analytical.values():
-            try:
-                references(table.sql.text, table.sql.path)
-                _covers(
-                    output_columns(table.sql.text, table.sql.path, known),
-                    [field.name for field in table.contract.fields],
-                    str(table.sql.path),
-                )
-                refresh.driving(project, zone, table)
-            except Misconfigured as error:
-                problems.append(error)
-        for source in zone.sources.values():
-            seen = refresh.batch_schema(project, zone, source.name)
-            for name, statement in source.conform.items():
-                try:
-                    _covers(
-                        output_columns(statement.text, statement.path, seen),
-                        [field.name for field in zone.operational[name].contract.fields],
-                        str(statement.path),
-                    )
-                except Misconfigured as error:
-                    problems.append(error)
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise Misconfigured(f"{len(problems)} SQL files have a problem", problems=problems)
-
-
-def _covers(found: tuple[str, ...], wanted: list[str], path: str) -> None:
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise Misconfigured(
-            f"the SELECT does not give {', '.join(missing)}",
-            file=path,
-            expected="the columns of the contract: " + ", ".join(wanted),
-        )
+    @property
+    def losing(self) -> tuple[str, ...]:
+        """The words of the changes that take data away, each to be named explicitly."""
+        return tuple(change.words for change in self.changes if change.effect == "lose")
 
 
 def plan(platform: Platform) -> Plan:
-    """Computes the changes; nothing is changed."""
-    check_sql(platform.project)
-    words: list[str] = []
-    losing: list[str] = []
+    """Computes the changes; nothing is changed.
+
+    Raises `Misconfigured` with every part of the configuration that cannot be carried out, file and line.
+    """
     with transaction(platform.connection) as tx:
-        for zone in platform.project.zones.values():
-            if not _schema_exists(tx, zone.name):
-                words.append(f"create zone {zone.name}")
-            for change in _relational(tx, zone, platform.project):
-                (losing if change.loses_data else words).append(change.words)
-            words.extend(_lake_words(tx, zone))
-    return Plan(tuple(words), tuple(losing), platform.project.version)
+        return _computed(tx, platform.project)
 
 
 def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -> Plan:
     """Carries the plan out in one transaction and records the configuration's version.
 
-    Raises `Misconfigured` when a change would lose data and is not among `allowed_losses`.
+    Raises `Misconfigured` when a change would lose data and is not among `allowed_losses`, `Unavailable` when a
+    pipeline of the zones concerned is at work for longer than a minute.
     """
-    found = plan(platform)
-    refused = [words for words in found.losing if words not in allowed_losses]
+    folders: list[Path] = []
+    with transaction(platform.connection) as tx:
+        hold(tx, "apply", seconds=WAIT_SECONDS)
+        found = _computed(tx, platform.project)
+        _refuse_losses(found, allowed_losses)
+        if _hold_pipelines(tx, platform.project, found):
+            found = _computed(tx, platform.project)  # what they did while we waited counts
+            _refuse_losses(found, allowed_losses)
+        _carry_out(tx, platform.data, found, folders)
+        if found.applied != found.version:
+            words = [change.words for change in found.changes]
+            records.add_configuration(tx, found.version, platform.actor, words)
+    for folder in folders:  # only now: until the commit a failure must find every file where it was
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _refuse_losses(found: Plan, allowed: frozenset[str]) -> None:
+    refused = [words for words in found.losing if words not in allowed]
     if refused:
+        named = " ".join(f'--allow "{words}"' for words in found.losing)
         raise Misconfigured(
             "this would lose data: " + "; ".join(refused),
-            next=f'assay apply --allow "{refused[0]}"  (once for each), or put the column back into the contract',
+            expected="the contract, column or zone back in the project, or its loss named",
+            next=f"assay apply {named}",
         )
-    with transaction(platform.connection) as tx:
-        iceberg = Iceberg(tx, platform.data)
-        for zone in platform.project.zones.values():
-            tx.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(zone.name)))
-            for change in _relational(tx, zone, platform.project):
-                if change.statement is not None:
-                    tx.execute(change.statement)
-            for table in _lake(zone):
-                iceberg.ensure(table.namespace, table.name, table.columns)
-        if records.applied_version(tx) != found.version:
-            records.add_configuration(tx, found.version, platform.actor, [*found.changes, *found.losing])
-    return found
 
 
-def _schema_exists(connection: Connection, zone: str) -> bool:
-    return connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (zone,)).fetchone() is not None
+def _hold_pipelines(tx: Connection, project: Project, found: Plan) -> bool:
+    """Waits until no pipeline of a zone concerned is at work; returns whether there was any to wait for.
+
+    A batch on its way was prepared for the tables as they are.
+    """
+    concerned = {change.zone for change in found.changes if change.effect != "create"}
+    for zone in sorted(concerned & project.zones.keys()):
+        for pipeline in sorted(project.zones[zone].pipelines):
+            try:
+                hold(tx, "pipeline", zone, pipeline, seconds=WAIT_SECONDS)
+            except Unavailable as error:
+                raise Unavailable(
+                    f"{zone}/{pipeline} is at work, and its tables are to change",
+                    next="assay apply, when it has finished",
+                ) from error
+    return bool(concerned)
 
 
-def _relational(connection: Connection, zone: Zone, project: Project) -> list[Change]:
-    tracked = refresh.tracked(project, zone)
-    found: list[Change] = []
-    for table in load_order(zone.operational.values()):
-        by = {
-            column
-            for source in zone.sources.values()
-            if source.load.mode == "replace" and table.name in source.conform
-            for column in source.load.by
-        }
-        columns = {field.name for field in table.contract.fields}
-        indexes = {*tracked.get(table.name, ()), *(by if by <= columns else ())}
-        found.extend(changes(connection, table, indexes))
-    return found
+def _carry_out(tx: Connection, data: Path, found: Plan, folders: list[Path]) -> None:
+    steps = sorted(
+        ((step, change) for change in found.changes for step in change.steps), key=lambda pair: pair[0].phase
+    )
+    for step, change in steps:
+        try:
+            execute(tx, step.statement)
+        except DatabaseFailed as error:
+            raise DatabaseFailed(f"could not {change.words}: {error.what}", where=step.text) from error
+    lake = [step for change in found.changes for step in change.lake]
+    if lake:
+        folders += _carry_out_lake(tx, data, lake)
 
 
-def _lake(zone: Zone) -> list[LakeTable]:
-    tables = []
+def _carry_out_lake(tx: Connection, data: Path, steps: list[LakeStep]) -> set[Path]:
+    """Changes the lake's catalog in the same transaction; returns the folders that nothing needs any more."""
+    from assay.stores.iceberg import Iceberg
+
+    iceberg = Iceberg(tx, data)
+    gone: set[Path] = set()
+    for step in steps:
+        folder = iceberg.folder(step.namespace, step.name)
+        if step.action == "drop":
+            iceberg.drop(step.namespace, step.name)
+            gone.add(folder)
+        elif step.action == "drop_column":
+            iceberg.drop_columns(step.namespace, step.name, [name for name, _ in step.columns])
+        else:
+            iceberg.ensure(step.namespace, step.name, step.columns)
+            gone.discard(folder)
+    return gone
+
+
+def _computed(tx: Connection, project: Project) -> Plan:
+    from assay.pipelines.sql_check import check_sql, raise_all
+
+    applied = records.applied_version(tx)
+    if applied != project.version:  # what was applied has been checked
+        check_sql(project)
+    schemas = zones_standing(tx)
+    places = lake_places(tx)
+    ours = {zone for zone, marked in schemas.items() if marked} | lake_zones(places)
+    standing = tables_standing(tx, sorted({*ours, *project.zones}))
+    comparing = _Comparing(tx, project, standing, places, schemas.keys() & ours)
+    problems: list[Misconfigured] = []
+    changes: list[Change] = []
+    for zone in project.zones.values():
+        if zone.name in schemas and zone.name not in ours and any(place[0] == zone.name for place in standing):
+            problems.append(_taken(zone, "a schema of that name, which is not assay's"))
+        elif zone.name in RESERVED_ZONES or zone.name.startswith("pg_"):
+            problems.append(_taken(zone, "a schema of that name for its own use"))
+        else:
+            if not schemas.get(zone.name):
+                changes.append(create_zone(zone.name))
+            changes += comparing.zone(zone)
+    changes += [comparing.removed(name) for name in sorted(ours - project.zones.keys())]
+    raise_all([*problems, *comparing.problems], "parts of the configuration cannot be carried out")
+    return Plan(tuple(changes), project.version, applied)
+
+
+def _taken(zone: Zone, what: str) -> Misconfigured:
+    return Misconfigured(
+        f"the zone cannot be called {zone.name}: the database has {what}",
+        file=zone.path,
+        expected="another name of the zone's folder",
+    )
+
+
+class _Comparing:
+    """The configuration beside what stands, zone by zone; `problems` gathers what cannot be carried out."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        project: Project,
+        standing: dict[tuple[str, str], Standing],
+        places: dict[Place, str],
+        schemas: set[str],
+    ) -> None:
+        self._connection = connection
+        self._project = project
+        self._standing = standing
+        self._places = places
+        self._schemas = schemas
+        self.problems: list[Misconfigured] = []
+
+    def zone(self, zone: Zone) -> list[Change]:
+        """Everything that must change in the stores of a zone."""
+        return [*self._relational(zone), *self._lake(zone)]
+
+    def removed(self, zone: str) -> Change:
+        """A zone that the project no longer has: its tables in both stores and its schema, as one change."""
+        tables = [(name, self._standing[z, name]) for z, name in self._standing if z == zone]
+        lake = [self._dropped_lake(zone, place) for place in self._lake_places(zone)]
+        steps = [step for name, there in tables for step in drop_table_steps(zone, name, there)]
+        if zone in self._schemas:
+            steps.append(drop_schema_step(zone))
+        rows = [drop_table(self._connection, zone, name, there) for name, there in tables]
+        held = ", ".join(f"{change.dataset} ({change.note})" for change in [*rows, *lake])
+        return Change(
+            zone,
+            "",
+            "lose",
+            f"drop zone {zone}",
+            tuple(steps),
+            tuple(step for change in lake for step in change.lake),
+            note=held or "it holds nothing",
+        )
+
+    def _relational(self, zone: Zone) -> list[Change]:
+        from assay.pipelines import refresh
+
+        tracked = refresh.tracked(self._project, zone)
+        changes: list[Change] = []
+        for table in load_order(zone.operational.values()):
+            by = {
+                column
+                for source in zone.sources.values()
+                if source.load.mode == "replace" and table.name in source.conform
+                for column in source.load.by
+            }
+            columns = {field.name for field in table.contract.fields}
+            indexes = {*tracked.get(table.name, ()), *(by if by <= columns else ())}
+            found, problems = table_changes(
+                self._connection, table, self._standing.get((zone.name, table.name)), indexes
+            )
+            changes += found
+            self.problems += problems
+        for place in sorted(self._standing):
+            if place[0] == zone.name and place[1] not in zone.operational:
+                changes.append(drop_table(self._connection, *place, self._standing[place]))
+        return [*changes, *foreign_keys_upon(changes, zone.operational.values(), self._standing)]
+
+    def _lake(self, zone: Zone) -> list[Change]:
+        changes: list[Change] = []
+        wanted = set()
+        for table, contract in lake_tables(zone):
+            wanted.add((table.namespace, table.name))
+            place = self._places.get((table.namespace, table.name))
+            there = None if place is None else lake_standing(place)
+            found, problems = lake_changes(zone.name, table, contract, there)
+            changes += found
+            self.problems += problems
+        dropped = [place for place in self._lake_places(zone.name) if place not in wanted]
+        return [*changes, *(self._dropped_lake(zone.name, place) for place in dropped)]
+
+    def _lake_places(self, zone: str) -> list[Place]:
+        return sorted(place for place in self._places if place[0].startswith(zone + "."))
+
+    def _dropped_lake(self, zone: str, place: Place) -> Change:
+        return drop_lake_table(zone, place, lake_standing(self._places[place]))
+
+
+def lake_tables(zone: Zone) -> Iterator[tuple[LakeTable, Contract]]:
+    """The Iceberg tables of a zone, each with the contract that describes it."""
     for source in zone.sources.values():
-        tables += [readable(source), quarantine(source)]
+        yield readable(source), source.contract
+        yield quarantine(source), source.contract
         if source.cleans:
-            tables.append(clean(source))
-    return [*tables, *(analytical(table) for table in zone.analytical.values())]
+            yield clean(source), source.clean_contract or source.contract
+    for table in zone.analytical.values():
+        yield analytical(table), table.contract
 
 
-def _lake_words(connection: Connection, zone: Zone) -> list[str]:
-    """What is missing in the lake, read from the catalog's own rows so that no Iceberg library is loaded."""
-    found = connection.execute(
-        "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables WHERE table_namespace LIKE %s",
-        (zone.name + ".%",),
-    ).fetchall()
-    existing = {(str(namespace), str(name)): str(place) for namespace, name, place in found}
-    words = []
-    for table in _lake(zone):
-        place = existing.get((table.namespace, table.name))
-        if place is None:
-            words.append(f"create {table.namespace}.{table.name}")
-            continue
-        columns = _columns(place)
-        words += [
-            f"add {table.namespace}.{table.name}.{name} {kind}" for name, kind in table.columns if name not in columns
-        ]
-        words += [
-            f"widen {table.namespace}.{table.name}.{name} to {kind}"
-            for name, kind in table.columns
-            if kind.kind == "decimal" and columns.get(name, "").replace(" ", "") not in ("", str(kind))
-        ]
-    return words
-
-
-def _columns(metadata: str) -> dict[str, str]:
-    import json
-    from pathlib import Path
-
-    content = json.loads(Path(metadata.removeprefix("file://")).read_text())
-    current = next(s for s in content["schemas"] if s["schema-id"] == content["current-schema-id"])
-    return {field["name"]: str(field["type"]) for field in current["fields"]}

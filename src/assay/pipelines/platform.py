@@ -49,6 +49,8 @@ def opened(project: Project, *, migrated: bool = True) -> Iterator[Platform]:
     """Starts what the target needs, connects, and brings the metadata tables up to date."""
     from assay.catalog.migrate import HEAD, current, migrate
 
+    # Delivered bytes and every store lie here: the folder is its owner's alone.
+    project.target.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with server(project.target.postgres, project.target.data) as url:
         connection = connect(url, autocommit=True)
         try:

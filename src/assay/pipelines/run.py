@@ -208,7 +208,8 @@ def _move(platform: Platform, batch: Batch, segment: str) -> None:
                 records.add_tally(tx, batch.id, tally)
             if outcome.period is not None:
                 records.set_period(tx, batch.id, outcome.period)
-            records.add_run(tx, batch.id, segment, "done", time.monotonic() - started, outcome.detail)
+            detail = _with_contract(segment, source, outcome.detail)
+            records.add_run(tx, batch.id, segment, "done", time.monotonic() - started, detail)
             if segment == "conform" and batch.origin == "replay":
                 _retire(platform, tx, batch, source, outcome.detail)
             records.move(tx, batch.id, step.before, step.after)
@@ -231,6 +232,15 @@ def _retire(platform: Platform, tx: Connection, batch: Batch, source: Source, me
         records.add_findings(tx, batch.id, "conform", [Finding("replay_kept_rows", what, severity="warning")])
     records.lock_batch(tx, old.id, old.state)
     records.move(tx, old.id, old.state, "replaced")
+
+
+def _with_contract(segment: str, source: Source, detail: dict[str, Any]) -> dict[str, Any]:
+    """What `approve` did, and by which version of the contract: every row's lineage leads to it."""
+    if segment != "approve":
+        return detail
+    contract = source.contract
+    kept = {"id": contract.id, "version": contract.version, "fingerprint": contract.fingerprint}
+    return {**detail, "contract": kept}
 
 
 def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scratch: Path) -> Outcome:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from assay.errors import AssayError, Misconfigured, Unavailable
@@ -57,6 +58,10 @@ def translated(error: psycopg.Error) -> AssayError:
     """A PostgreSQL error as one of ours; what may succeed later is `Unavailable`."""
     text = str(error).strip().splitlines()
     first = text[0] if text else type(error).__name__
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return Unavailable(
+            "somebody else holds a table for too long", next="close sessions that have an open transaction, run again"
+        )
     if error.sqlstate == "53100":
         return Unavailable("PostgreSQL's disk is full", next="free some space and run the command again")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
@@ -75,9 +80,34 @@ def advisory_key(*words: str) -> int:
     return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big") >> 1
 
 
-def one(connection: Connection, sql: str, *parameters: Any) -> Any:
+def hold(connection: Connection, *words: str, seconds: int) -> None:
+    """Takes an advisory lock until the transaction ends; what follows in it waits as long for a lock, not longer.
+
+    Raises `Unavailable` when somebody else has it for longer than `seconds`.
+    """
+    key = advisory_key(*words)
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{int(seconds)}s'".encode())
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
+    except psycopg.errors.LockNotAvailable as error:
+        raise Unavailable(
+            f"another process has had {' '.join(words)} for more than {seconds} seconds",
+            next="run the same command again",
+        ) from error
+
+
+def execute(connection: Connection, statement: sql.Composed) -> None:
+    """Executes a composed statement for its effect; PostgreSQL's refusal is ours."""
+    try:
+        connection.execute(statement)
+    except psycopg.Error as error:
+        raise translated(error) from error
+
+
+def one(connection: Connection, query: str, *parameters: Any) -> Any:
     """The single value of a query, or None."""
-    row = connection.execute(sql.encode(), parameters or None).fetchone()
+    row = connection.execute(query.encode(), parameters or None).fetchone()
     return None if row is None else row[0]
 
 

@@ -79,6 +79,21 @@ class Iceberg:
                     done.append(f"widen {namespace}.{name}.{column} to {kind}")
         return done
 
+    def drop(self, namespace: str, name: str) -> None:
+        """Takes the table out of the catalog; its folder is the caller's to delete, once the transaction is through."""
+        self.lock(namespace, name)
+        self._catalog.drop_table((namespace, name))
+
+    def folder(self, namespace: str, name: str) -> Path:
+        """Where the table's files lie."""
+        return Path(self._location(namespace, name))
+
+    def drop_columns(self, namespace: str, name: str, columns: Iterable[str]) -> None:
+        """Takes columns out of the table's schema; its files keep what they hold until they are rewritten."""
+        with self._catalog.load_table((namespace, name)).update_schema() as update:
+            for column in columns:
+                update.delete_column(column)
+
     def exists(self, namespace: str, name: str) -> bool:
         """Whether the table is there."""
         return self._catalog.table_exists((namespace, name))

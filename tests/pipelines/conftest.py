@@ -1,0 +1,69 @@
+"""One PostgreSQL server for the tests of this folder; each project gets a database of its own, already migrated."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from shop_project import Shop
+
+from assay.stores.database import connect, server
+
+NUMBERS = itertools.count()
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes databases that hold assay's empty metadata tables; gives their URLs."""
+    from assay.catalog.migrate import migrate
+
+    with server("embedded", tmp_path_factory.mktemp("server")) as url:
+        base, _, _ = url.rpartition("/")
+        with connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE migrated")
+            migrate(f"{base}/migrated")
+
+            def make() -> str:
+                name = f"shop_{next(NUMBERS)}"
+                connection.execute(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy".encode())
+                return f"{base}/{name}"
+
+            yield make
+
+
+@pytest.fixture(scope="session")
+def new_shop(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shop]:
+    """Makes complete small projects, nothing applied yet."""
+
+    def make() -> Shop:
+        found = Shop(tmp_path_factory.mktemp("shop"))
+        found.write("assay.yaml", f"name: shop\ntargets:\n  local: {{data: data, postgres: '{database()}'}}\n")
+        found.restore()
+        return found
+
+    return make
+
+
+@pytest.fixture
+def shop(new_shop: Callable[[], Shop]) -> Shop:
+    """A complete small project, nothing applied yet."""
+    return new_shop()
+
+
+@pytest.fixture
+def filled(new_shop: Callable[[], Shop]) -> Shop:
+    """The project applied, with one file taken to the end."""
+    return new_shop().fill()
+
+
+@pytest.fixture(scope="module")
+def standing_shop(new_shop: Callable[[], Shop]) -> Shop:
+    """Like `filled`, one for all tests of a module."""
+    return new_shop().fill()
+
+
+@pytest.fixture
+def standing(standing_shop: Shop) -> Iterator[Shop]:
+    """The module's shop for tests that change its files only, never its stores; they are restored afterwards."""
+    yield standing_shop
+    standing_shop.restore()
