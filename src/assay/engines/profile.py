@@ -26,7 +26,11 @@ TESTS_PER_SCAN = 60
 
 @dataclass(frozen=True)
 class Facts:
-    """A column in numbers. `distinct` is approximate; `words` are the texts of `words` asked for, as they stand."""
+    """A column in numbers.
+
+    `distinct` is approximate, `words` are those of the words looked for that were found, as they stand, and
+    `word_cells` how many cells hold one of them.
+    """
 
     filled: int
     blank: int
@@ -37,6 +41,7 @@ class Facts:
     distinct: int
     shortest: int
     longest: int
+    word_cells: int
     words: tuple[str, ...]
 
 
@@ -56,13 +61,12 @@ def facts(engine: Engine, relation: str, columns: Sequence[int], words: Iterable
                 f"count(*) FILTER ({kind} = {KIND_NUMBER}), count(*) FILTER ({kind} = {forms.KIND_DATE}), "
                 f"count(*) FILTER ({kind} = {KIND_BOOLEAN}), approx_count_distinct({text}) FILTER ({filled}), "
                 f"min(length({text})) FILTER ({filled}), max(length({text})) FILTER ({filled}), "
-                f"list(DISTINCT {text}) FILTER ({filled} AND {word})"
+                f"count(*) FILTER ({filled} AND {word}), list(DISTINCT {text}) FILTER ({filled} AND {word})"
             )
         row = engine.row(f"SELECT {', '.join(parts)} FROM {relation}")
         for at in range(len(group)):
-            counts = row[at * 10 : at * 10 + 10]
-            numbers = [int(value or 0) for value in counts[:9]]
-            found.append(Facts(*numbers, words=tuple(sorted(counts[9] or ()))))
+            *counts, present = row[at * 11 : at * 11 + 11]
+            found.append(Facts(*(int(value or 0) for value in counts), words=tuple(sorted(present or ()))))
     return tuple(found)
 
 
@@ -92,7 +96,7 @@ def sample(engine: Engine, relation: str, number: int, limit: int) -> list[tuple
     return [
         (str(found), int(of))
         for found, of in engine.rows(
-            f"SELECT {text}, min({kind}) FROM (SELECT {text}, k{number} FROM {relation} "
+            f"SELECT {text}, max({kind}) FROM (SELECT {text}, k{number} FROM {relation} "
             f"WHERE {text} IS NOT NULL AND {text} <> '' AND {kind} <> {forms.KIND_ERROR} LIMIT {limit}) "
             f"GROUP BY {text} ORDER BY count(*) DESC, {text}"
         )
