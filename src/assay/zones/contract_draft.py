@@ -151,7 +151,7 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield "# A proposal from these files; every line marked as guess holds for all of their cells, and is yours to judge:"
     for file in draft.files:
         sheet = f", sheet {scalar(file.sheet)}" if file.sheet is not None else ""
-        yield f"#   {_comment(file.name)}{_comment(sheet)}: {file.rows:,} rows, header in row {file.header_row}"
+        yield f"#   {_comment(file.name)}{_comment(sheet)}: {counted(file.rows, 'row', 'rows')}, header in row {file.header_row}"
     for remark in draft.remarks:
         yield f"# look at: {_comment(remark)}"
     yield f"version: {VERSION}"
@@ -277,6 +277,11 @@ def _field_dict(draft: FieldDraft) -> dict[str, Any]:
         "valid_values": list(draft.valid_values),
         "guesses": [asdict(guess) for guess in draft.guesses],
     }
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A count with its noun, as people write it: 1 cell, 3,002 cells."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def quoted_list(values: Iterable[str]) -> str:

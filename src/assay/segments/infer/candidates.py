@@ -14,6 +14,7 @@ from itertools import product
 
 from assay.readers.grid import Kind
 from assay.zones.contract import Field
+from assay.zones.contract_draft import date_pattern
 from assay.zones.types import FieldType
 
 #: Texts, in small letters, that offices write for "no value"; they count only in a column that is otherwise typed.
@@ -195,7 +196,7 @@ def _dates(name: str, sample: Sample, null_words: tuple[str, ...]) -> tuple[Opti
         return ()
     kind = FieldType("timestamp", timezone=True in zoned) if clock else FieldType("date")
     return tuple(
-        Option(Field(name, kind, (), null_words=null_words, formats=formats), " or ".join(formats) or "a date cell")
+        Option(Field(name, kind, (), null_words=null_words, formats=formats), " or ".join(date_pattern(one) for one in formats))
         for formats in product(*choices)
     )
 
@@ -268,4 +269,4 @@ def _times(name: str, sample: Sample, null_words: tuple[str, ...]) -> tuple[Opti
             return ()
         formats.add(f"%H:%M{':%S' if match['second'] else ''}{'.%f' if match['fraction'] else ''}")
     field = Field(name, FieldType("time"), (), null_words=null_words, formats=tuple(sorted(formats)))
-    return (Option(field, " or ".join(sorted(formats))),)
+    return (Option(field, " or ".join(date_pattern(one) for one in sorted(formats))),)

@@ -65,7 +65,7 @@ def gather(engine: Engine, tables: Sequence[Delivered]) -> tuple[tuple[Column, .
 
 
 def together(engine: Engine, tables: Sequence[Delivered], bodies: Sequence[str], columns: Sequence[Column]) -> str:
-    """A view over the rows of all tables, with one `t` and `k` a column; its name."""
+    """The rows of all tables as one, with a `t` and a `k` for each column and the table's number as `file`; its name."""
     parts = []
     for number, _ in enumerate(tables):
         cells = [
@@ -74,9 +74,12 @@ def together(engine: Engine, tables: Sequence[Delivered], bodies: Sequence[str],
             else f"CAST(NULL AS VARCHAR) AS t{at}, CAST(NULL AS TINYINT) AS k{at}"
             for at, column in enumerate(columns)
         ]
-        filled = " OR ".join(f"coalesce(c{column.places[number]}, '') <> ''" for column in columns if number in column.places)
-        parts.append(f"SELECT {number} AS file, {', '.join(cells)} FROM {quoted(bodies[number])} WHERE {filled or 'false'}")
-    engine.run(f"CREATE OR REPLACE TEMP VIEW together AS {' UNION ALL '.join(parts)}")
+        present = [f"c{column.places[number]} <> ''" for column in columns if number in column.places]
+        parts.append(
+            f"SELECT CAST({number} AS INTEGER) AS file, {', '.join(cells)} FROM {quoted(bodies[number])} "
+            f"WHERE {' OR '.join([*present, 'false'])}"
+        )
+    engine.run(f"CREATE OR REPLACE TEMP TABLE together AS {' UNION ALL '.join(parts)}")
     return "together"
 
 
@@ -143,29 +146,46 @@ def _apart(columns: Sequence[Column]) -> list[tuple[int, int]]:
 def _likeness(
     engine: Engine, relation: str, columns: Sequence[Column], typed: Mapping[int, Typed], one: int, two: int
 ) -> tuple[float, str] | None:
-    """How alike two columns are and why; None when they are not."""
-    if typed[one].field.type.kind != typed[two].field.type.kind and typed[one].facts.filled and typed[two].facts.filled:
-        same_family = typed[one].field.type.numeric and typed[two].field.type.numeric
-        if not same_family:
-            return None
+    """How alike two columns are and why; None when they are not.
+
+    Columns of numbers and dates look like each other, so for them only names count, or that there is no other choice.
+    """
     names = columns[one].headers[0], columns[two].headers[0]
-    ratio = SequenceMatcher(None, normalised(names[0]), normalised(names[1])).ratio() if all(names) else 0.0
-    place = _same_place(columns, one, two)
+    ratio = _ratio(*names)
     if ratio >= ALIKE:
         return 2 + ratio, f"the names are alike ({ratio:.0%}), and no file has both"
-    values = _shared(engine, relation, one, two) if typed[one].is_text else 0.0
-    if values >= SHARED_VALUES and (place or ratio >= SOMEWHAT_ALIKE):
-        return 1 + values, f"{values:.0%} of its values stand there too{', in the same place' if place else ''}"
-    word = _shared_word(*names)
-    if place and (ratio >= SOMEWHAT_ALIKE or word):
-        return 0.9 + ratio / 10, "it stands in the same place under a similar name, and no file has both"
-    if word and not typed[one].is_text:
-        return 0.8, f'both names have "{word}", and the cells are alike'
-    if word and _only_with(columns, one, two, word):
-        return 0.7, f'both names have "{word}", no other column does, and no file has both'
-    if not typed[one].is_text and _only_of_type(columns, typed, one, two):
-        return 0.5, f"they are the only columns of type {typed[one].field.type.kind} that the files do not share"
+    if not _same_kind(typed[one], typed[two]):
+        return None
+    place, word = _same_place(columns, one, two), _shared_word(*names)
+    if typed[one].is_text:
+        values = _shared(engine, relation, one, two)
+        if values >= SHARED_VALUES and (place or ratio >= SOMEWHAT_ALIKE):
+            return 1 + values, f"{values:.0%} of its values stand there too{', in the same place' if place else ''}"
+        if word and (place or _only_with(columns, one, two, word)):
+            return 0.9, f'both names have "{word}"{", in the same place" if place else ""}, and no file has both'
+        return None
+    if _only_of_type(columns, typed, one, two):
+        kind = typed[one].field.type.kind
+        return 0.5 + ratio / 10, f"they are the only columns of type {kind} that the files do not share"
     return None
+
+
+def _ratio(one: str, two: str) -> float:
+    """How alike two names are by their letters, without what stands in brackets and without words that say little."""
+    plain = [" ".join(_significant(name)) for name in (one, two)]
+    return SequenceMatcher(None, *plain).ratio() if all(plain) else 0.0
+
+
+def _significant(name: str) -> list[str]:
+    words = re.findall(r"\w+", normalised(re.sub(r"\([^)]*\)?|\*+", " ", name)))
+    return [word for word in words if word not in _STOP] or words
+
+
+def _same_kind(one: Typed, two: Typed) -> bool:
+    if not one.facts.filled or not two.facts.filled:
+        return True
+    both_numeric = one.field.type.numeric and two.field.type.numeric
+    return one.field.type.kind == two.field.type.kind or both_numeric
 
 
 def _same_place(columns: Sequence[Column], one: int, two: int) -> bool:

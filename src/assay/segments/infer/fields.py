@@ -15,7 +15,7 @@ from assay.segments.infer.columns import Column
 from assay.segments.infer.tables import Delivered
 from assay.segments.infer.typing import Typed
 from assay.zones.contract import Field
-from assay.zones.contract_draft import FieldDraft, Guess
+from assay.zones.contract_draft import FieldDraft, Guess, counted
 
 #: A text column with at most this many different texts, each this often on average, is taken for an enumeration.
 FEW_VALUES, TIMES_EACH, LONGEST_VALUE = 20, 10, 60
@@ -83,7 +83,8 @@ def _field(
     guesses += [guess for guess in (classified, absent, filled) if guess is not None and (guess is not filled or made.required)]
     values = () if classified is not None else _values(engine, relation, number, made, typed)
     if values:
-        words = f"only {len(values)} different texts in {typed.facts.filled:,} cells; a new one is a warning"
+        few = "only one text" if len(values) == 1 else f"only {len(values)} different texts"
+        words = f"{few} in {typed.facts.filled:,} cells; a new one is a warning"
         guesses.append(Guess("quality", list(values), words))
     return FieldDraft(made, tuple(guesses), values)
 
@@ -116,11 +117,12 @@ def _filled(column: Column, rows: Mapping[int, int], empty: int, typed: Typed) -
     without = sum(count for number, count in rows.items() if number not in column.places)
     if empty > without or typed.facts.errors or not typed.facts.filled:
         return None
-    return Guess("required", True, f"no cell is empty in {sum(rows.values()) - without:,} rows")
+    return Guess("required", True, f"no cell is empty in {counted(sum(rows.values()) - without, 'row', 'rows')}")
 
 
 def _values(engine: Engine, relation: str, number: int, made: Field, typed: Typed) -> tuple[str, ...]:
-    if not typed.is_text or not typed.facts.filled or typed.facts.distinct > FEW_VALUES * 2:
+    named = bool(typed.guesses[0].candidates)
+    if not typed.is_text or named or not typed.facts.filled or typed.facts.distinct > FEW_VALUES * 2:
         return ()
     found = profile.frequent(engine, relation, number, made, FEW_VALUES + 1)
     if len(found) > FEW_VALUES or typed.facts.filled < len(found) * TIMES_EACH:

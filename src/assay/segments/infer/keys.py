@@ -19,7 +19,7 @@ NEARLY = 0.9
 TOLERANCE = 0.85
 PAIRS_COUNTED = 4
 KEY_KINDS = ("string", "integer", "date", "timestamp")
-_KEY_WORD = re.compile(r"\b(?:id|ids|key|code|ref|reference|number|no|nr|num|uuid|guid)\b")
+_KEY_WORD = re.compile(r"\b(?:id|ids|key|code|cod|codigo|numero|ref|reference|number|no|nr|num|uuid|guid)\b")
 
 
 def candidate_keys(
@@ -67,5 +67,5 @@ def _pairs(
 
 
 def _guess(rows: int, fields: tuple[Field, ...]) -> Guess:
-    together = "together are " if len(fields) > 1 else ""
-    return Guess("key", [field.name for field in fields], f"{rows:,} of {rows:,} rows {together}different and filled")
+    together = "together " if len(fields) > 1 else ""
+    return Guess("key", [field.name for field in fields], f"{together}different and filled in all {rows:,} rows")

@@ -32,7 +32,7 @@ _PERSON = re.compile(
 _NAME = re.compile(r"\bname\b")
 _NO_PERSON = re.compile(
     r"\b(?:merchant|supplier|vendor|company|body|organi[sz]ation|organistion|authority|product|file|sheet|project|"
-    r"department|directorate|service|scheme|account|brand|bank|country|city|party|type|category|count|amount|number of)\b"
+    r"department|directorate|service|scheme|account|brand|bank|country|city|party|type|category|count|amount|number of|travel|accommodation|costs?|expenses?|total|spend|fee|vat)\b"
 )
 
 

@@ -21,6 +21,8 @@ from assay.zones.contract_draft import Draft, DraftFile, FieldDraft, Guess
 from assay.zones.project import ReaderHints
 
 MEMORY = "2GB"
+#: A column whose value stands once for the rows below has few values.
+MOST_GROUPS = 500
 
 
 def propose(
@@ -66,7 +68,7 @@ def _draft(engine: Engine, tables: Sequence[Delivered], name: str, remarks: Sequ
         {number: one.facts.distinct for number, one in typed.items()},
     )  # fmt: skip
     reader, guesses, differences = guesses_of(tables)
-    down = _fill_down(engine, body, columns, typed, drafts)
+    down = _fill_down(engine, tables, body, columns, typed, drafts)
     return Draft(
         name=name,
         files=tuple(_file(table) for table in tables),
@@ -111,6 +113,7 @@ def _with_key(fields: tuple[FieldDraft, ...], found: Sequence[Guess]) -> tuple[F
 
 def _fill_down(
     engine: Engine,
+    tables: Sequence[Delivered],
     body: Body,
     columns: Sequence[Column],
     typed: Mapping[int, Typed],
@@ -119,7 +122,9 @@ def _fill_down(
     """Whether the value of one of the first columns stands only once for the rows below it."""
     for number, column in list(enumerate(columns))[:3]:
         for table, index in column.places.items():
-            why = fill_down(engine, body.relations[table], index) if typed[number].is_text else None
+            if not typed[number].is_text or typed[number].facts.distinct > MOST_GROUPS:
+                continue
+            why = fill_down(engine, body.relations[table], index, tables[table].width)
             if why is not None:
                 return (Guess("fill_down", [drafts[number].field.name], why),)
     return ()

@@ -21,6 +21,8 @@ NARROWEST = 4
 SOLID = 0.9
 #: What part of the rows that begin like totals must lack a cell that data rows have.
 LIKE_TOTALS = 0.8
+#: A column to fill down has a value in at most this part of the rows.
+LAST_SHARE = 0.7
 NOTES_SHOWN = 10
 PREFIX = 24
 
@@ -42,7 +44,7 @@ def data_rows(engine: Engine, tables: Sequence[Delivered]) -> Body:
     remarks: list[str] = []
     for number, table in enumerate(tables):
         _describe(engine, table, number)
-    totals = [_totals(engine, number) for number, table in enumerate(tables) if table.width >= NARROWEST]
+    totals = [_totals(engine, table, number) for number, table in enumerate(tables) if table.width >= NARROWEST]
     if any(totals):
         example = next(words for words in totals if words)
         reader["skip"] = [TOTAL]
@@ -66,11 +68,11 @@ def data_rows(engine: Engine, tables: Sequence[Delivered]) -> Body:
 
 
 def _describe(engine: Engine, table: Delivered, number: int) -> None:
-    """A view with each row's number of filled cells and its first filled text."""
+    """A small table with each row's number of filled cells and its first filled text."""
     texts = [f"nullif(trim(c{index}), '')" for index in range(table.width)]
     filled = " + ".join(f"CAST({text} IS NOT NULL AS INTEGER)" for text in texts)
     engine.run(
-        f"CREATE OR REPLACE TEMP VIEW rows_{number} AS SELECT *, {filled} AS filled, "
+        f"CREATE OR REPLACE TEMP TABLE rows_{number} AS SELECT row, {filled} AS filled, "
         f"coalesce({', '.join([*texts, literal('')])}) AS first FROM {quoted(table.relation)}"
     )
 
@@ -79,32 +81,26 @@ def _matches(patterns: Sequence[str]) -> str:
     return "(" + " OR ".join(f"regexp_matches(first, {literal(pattern)})" for pattern in patterns) + ")"
 
 
-def _totals(engine: Engine, number: int) -> str | None:
+def _totals(engine: Engine, table: Delivered, number: int) -> str | None:
     """The first row that is a total, in words; None when the rows that begin so look like data."""
     begins = _matches([TOTAL])
-    if not engine.row(f"SELECT count(*) FROM rows_{number} WHERE {begins}")[0]:
+    total = engine.row(f"SELECT count(*) FROM rows_{number} WHERE {begins}")[0]
+    if not total:
         return None
-    solid = _solid(engine, number, f"filled > 1 AND NOT {begins}")
-    lacking = " OR ".join(f"nullif(trim(c{index}), '') IS NULL" for index in solid) or "false"
-    total, bare = engine.row(
-        f"SELECT count(*), count(*) FILTER ({lacking}) FROM rows_{number} WHERE {begins}"
-    )
-    if bare < total * LIKE_TOTALS:
+    cells = f"(SELECT c.*, r.filled, r.first FROM {quoted(table.relation)} AS c JOIN rows_{number} AS r USING (row))"
+    lacking = " OR ".join(f"nullif(trim(c{index}), '') IS NULL" for index in _solid(engine, table, cells)) or "false"
+    bare = engine.rows(f"SELECT row, first FROM {cells} WHERE {begins} AND ({lacking}) ORDER BY row")
+    if len(bare) < total * LIKE_TOTALS:
         return None
-    row, first = engine.row(f"SELECT row, first FROM rows_{number} WHERE {begins} AND ({lacking}) ORDER BY row LIMIT 1")
+    row, first = bare[0]
     return f'"{str(first)[:40]}" in row {row}'
 
 
-def _solid(engine: Engine, number: int, condition: str) -> list[int]:
-    columns = range(_width(engine, f"rows_{number}"))
-    shares = ", ".join(f"avg(CAST(nullif(trim(c{index}), '') IS NOT NULL AS INTEGER))" for index in columns)
-    row = engine.row(f"SELECT {shares} FROM rows_{number} WHERE {condition}")
+def _solid(engine: Engine, table: Delivered, cells: str) -> list[int]:
+    """The columns that nearly every row of data fills."""
+    shares = ", ".join(f"avg(CAST(nullif(trim(c{index}), '') IS NOT NULL AS INTEGER))" for index in range(table.width))
+    row = engine.row(f"SELECT {shares} FROM {cells} WHERE filled > 1 AND NOT {_matches([TOTAL])}")
     return [index for index, share in enumerate(row) if share is not None and share >= SOLID]
-
-
-def _width(engine: Engine, relation: str) -> int:
-    names, _ = engine.table(f"SELECT * FROM {quoted(relation)} LIMIT 0")
-    return sum(1 for name in names if re.fullmatch(r"c\d+", name))
 
 
 def _notes(engine: Engine, number: int, skipped: str) -> list[tuple[int, str]]:
@@ -144,7 +140,12 @@ def _body(
             "out; declare a field for them and name it in reader.group_rows"
         )
         kept += f" AND row NOT IN ({', '.join(str(row) for row, _ in titles)})"
-    engine.run(f"CREATE OR REPLACE TEMP VIEW body_{number} AS SELECT * FROM rows_{number} WHERE {kept}")
+    if not engine.row(f"SELECT count(*) FROM rows_{number} WHERE NOT ({kept})")[0]:
+        return table.relation
+    engine.run(
+        f"CREATE OR REPLACE TEMP VIEW body_{number} AS SELECT * FROM {quoted(table.relation)} "
+        f"SEMI JOIN (SELECT row FROM rows_{number} WHERE {kept}) USING (row)"
+    )
     return f"body_{number}"
 
 
@@ -161,19 +162,19 @@ def _titles(engine: Engine, table: Delivered, number: int, kept: str) -> list[tu
     return [(int(row), str(first)) for row, first in found] if 2 <= len(texts) <= 200 and len(found) <= 1000 else []
 
 
-def fill_down(engine: Engine, body: str, index: int) -> str | None:
+def fill_down(engine: Engine, body: str, index: int, width: int) -> str | None:
     """Why a column looks like one whose value stands once for the rows below; None when it does not."""
-    width = _width(engine, body)
     if width < NARROWEST:
         return None
     filled = f"nullif(trim(c{index}), '') IS NOT NULL"
     others = " + ".join(f"CAST(nullif(trim(c{at}), '') IS NOT NULL AS INTEGER)" for at in range(width) if at != index)
-    row = engine.row(
+    rows, there, first, distinct, without, beside = engine.row(
         f"SELECT count(*), count(*) FILTER ({filled}), arg_min({filled}, row), count(DISTINCT c{index}), "
         f"avg({others}) FILTER (NOT {filled}), avg({others}) FILTER ({filled}) "
-        f"FROM {quoted(body)} WHERE filled > 0"
+        f"FROM {quoted(body)} WHERE {others} > 0"
     )
-    rows, there, first, distinct, without, with_ = row
-    if not there or there > rows * 0.7 or not first or without is None or without < with_ * SOLID or distinct < 2:
+    if not there or there > rows * LAST_SHARE or not first or without is None or distinct < 2:
+        return None
+    if without < beside * SOLID:
         return None
     return f"filled in {there:,} of {rows:,} rows, from the first on, and blank where the other columns go on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from assay.zones.project import ReaderHints
 
 #: Encodings tried for a text that is not UTF-8, and declared as a guess; Windows' own first.
 FALLBACK_ENCODINGS = ("cp1252", "latin-1")
+UNUSUAL_SHOWN = 3
+_UNUSUAL = re.compile(r"[^\W]{0,8}[^\x00-\x7f][^\s,;|\"]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -184,10 +187,10 @@ def _unusual(path: Path, encoding: str) -> str:
     words: list[str] = []
     with path.open(encoding=encoding, newline="") as file:
         for line in file:
-            words += [word.strip("\"',;") for word in line.split() if not word.isascii()]
-            if len(words) >= 3:
+            words += [match.group() for match in _UNUSUAL.finditer(line)]
+            if len(set(words)) >= UNUSUAL_SHOWN:
                 break
-    return ", ".join(f'"{word[:20]}"' for word in dict.fromkeys(words[:3]))
+    return ", ".join(f'"{word}"' for word in list(dict.fromkeys(words))[:UNUSUAL_SHOWN])
 
 
 def _is_ascii(path: Path) -> bool:

@@ -15,12 +15,14 @@ from assay.engines.duckdb import Engine
 from assay.segments.infer import candidates as possible
 from assay.segments.infer.candidates import Option
 from assay.zones.contract import Field
-from assay.zones.contract_draft import Guess
+from assay.zones.contract_draft import Guess, counted
 from assay.zones.types import FieldType
 
 SAMPLE_ROWS = 5_000
 COUNTEREXAMPLES = 200
 ROUNDS = 8
+#: When this part of a column's texts would have a type, the one that has not is shown.
+MOSTLY = 0.8
 #: Room that a decimal gets beside the digits that were found: as many whole digits at least, and this many more.
 WHOLE_DIGITS, SPARE_DIGITS = 10, 2
 #: From here on, closing zeros of a fraction are not counted: they are how a program prints, not what people wrote.
@@ -29,7 +31,7 @@ MOST_DIGITS = 38
 
 _IDENTIFIER = re.compile(
     r"\b(?:id|ids|code|codes|ref|reference|iban|postcode|zip|phone|telephone|mobile|barcode|sku|isbn|"
-    r"cnpj|cpf|vat id|key)\b|\baccount$|\b(?:number|no|nr|num)\b\.?(?:\s*\d)?$"
+    r"cnpj|cpf|cod|codigo|vat id|key)\b|\baccount$|\b(?:number|no|nr|num|numero)\b\.?(?:\s*\d)?$"
 )
 _DAY = re.compile(r"date|datum|\bdata\b|fecha|\bday\b|\btag\b")
 
@@ -231,24 +233,39 @@ def _why_text(column: _Column) -> str:
         return "no cell of any file has a value"
     if possible.percentages(column.sample):
         return f"all {_cells(column)} are percentages{_example(column)}, which are kept as written"
-    length = f"{column.facts.shortest} to {column.facts.longest} characters"
+    shortest, longest = column.facts.shortest, column.facts.longest
+    length = f"{longest} characters" if shortest == longest else f"{shortest} to {longest} characters"
     if column.refused_by:
         reading, example = column.refused_by[-1]
         return f"not {reading} throughout: {example}; {length}"
-    return f"{_cells(column)} of {length}{_example(column)}"
+    odd = _odd_one(column)
+    if odd is not None:
+        return f"most cells look like numbers or dates, but one is {_shown(odd)}; {length}"
+    return f"{column.facts.filled:,} cells of {length}{_example(column)}"
+
+
+def _odd_one(column: _Column) -> str | None:
+    """The text that keeps a column from having a type, where most of its texts would have one."""
+    frequent = column.sample[:COUNTEREXAMPLES]
+    typed = [cell for cell in frequent if possible.options("column", [cell], ())]
+    if not frequent or len(typed) < len(frequent) * MOSTLY:
+        return None
+    return next((cell[0] for cell in column.sample if not possible.options("column", [cell], ())), None)
 
 
 def _evidence(column: _Column, option: Option) -> str:
+    made = option.field
     what = {
         "integer": "whole numbers", "decimal": f"numbers ({option.reading})", "double": option.reading,
-        "boolean": option.reading, "date": f"days ({option.reading})", "timestamp": f"times ({option.reading})",
+        "boolean": option.reading, "date": f"days ({option.reading})" if made.formats else "days", "timestamp": f"times ({option.reading})" if made.formats else "times",
         "time": f"times of day ({option.reading})",
-    }[option.field.type.kind]  # fmt: skip
-    return f"all {_cells(column)} are {what}{_example(column)}"
+    }[made.type.kind]  # fmt: skip
+    example = next((text for text, _ in column.sample if made.type.kind == "decimal" and made.decimal_sign in text), "")
+    return f"all {_cells(column)} are {what}{f', e.g. {_shown(example)}' if example else _example(column)}"
 
 
 def _cells(column: _Column) -> str:
-    return f"{column.facts.filled - column.facts.word_cells:,} cells"
+    return counted(column.facts.filled - column.facts.word_cells, "cell", "cells")
 
 
 def _example(column: _Column) -> str:
@@ -268,7 +285,7 @@ def _more_guesses(column: _Column, option: Option) -> list[Guess]:
     made, facts = option.field, column.facts
     guesses: list[Guess] = []
     if made.null_words:
-        words = f"{facts.word_cells:,} cells hold one of these and nothing else"
+        words = f"{counted(facts.word_cells, 'cell holds', 'cells hold')} one of these and nothing else"
         guesses.append(Guess("nullWords", list(made.null_words), words))
     if made.type.kind == "decimal":
         whole, fraction = option.digits
