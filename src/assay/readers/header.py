@@ -21,7 +21,7 @@ COVERAGE = 0.5
 #: What part of a header's names are different at least.
 DIFFERENT = 0.8
 
-_NUMBER = re.compile(r"[-+(]?\s*\D{0,3}\s*\d[\d.,'\s]*\)?\s*%?")
+_NUMBER = re.compile(r"[-+(]?\s*(?:[A-Z]{0,2}[^\w\s.,]|[A-Z]{3}\b)?\s*[-+]?[.,]?\d[\d.,'\s]*\)?\s*%?")
 _DATE = re.compile(r"\d{1,4}[-/. ]\w{1,9}[-/. ]\d{1,4}([ T].*)?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
