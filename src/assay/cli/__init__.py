@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("project", "Write the JSON Schemas that editors use."),
     "plan": ("project", "Show what the configuration would change."),
     "apply": ("project", "Carry the plan out."),
+    "contract": ("contract", "Propose a contract from files, or compare two."),
     "ingest": ("flow", "Deliver files by hand."),
     "run": ("flow", "Take in everything that waits in the ingress folders."),
     "status": ("records", "Show where batches are."),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 KIND_NUMBER, KIND_BOOLEAN = 2, 4
+#: Up to so many rows different texts are counted exactly; the engine's estimate can be a third too low.
+ROWS_COUNTED = 200_000
 #: How many tests one statement makes: many small expressions compile faster than one huge one.
 TESTS_PER_SCAN = 60
 
@@ -28,8 +30,8 @@ TESTS_PER_SCAN = 60
 class Facts:
     """A column in numbers.
 
-    `distinct` is approximate, `words` are those of the words looked for that were found, as they stand, and
-    `word_cells` how many cells hold one of them.
+    `distinct` is an estimate for many rows; `words` are those of the words looked for that were found, as they
+    stand, and `word_cells` how many cells hold one of them.
     """
 
     filled: int
@@ -48,6 +50,7 @@ class Facts:
 def facts(engine: Engine, relation: str, columns: Sequence[int], words: Iterable[str]) -> tuple[Facts, ...]:
     """The facts of the columns with these numbers; `words` are small-letter texts looked for in each."""
     wanted = ", ".join(literal(word) for word in sorted(words))
+    different = _different(engine, relation)
     found = []
     for group in _groups(columns, 8):
         parts = []
@@ -59,14 +62,20 @@ def facts(engine: Engine, relation: str, columns: Sequence[int], words: Iterable
                 f"count(*) FILTER ({filled}), count(*) FILTER ({text} IS NULL OR {text} = ''), "
                 f"count(*) FILTER ({kind} = {forms.KIND_ERROR}), "
                 f"count(*) FILTER ({kind} = {KIND_NUMBER}), count(*) FILTER ({kind} = {forms.KIND_DATE}), "
-                f"count(*) FILTER ({kind} = {KIND_BOOLEAN}), approx_count_distinct({text}) FILTER ({filled}), "
+                f"count(*) FILTER ({kind} = {KIND_BOOLEAN}), {different.format(text)} FILTER ({filled}), "
                 f"min(length({text})) FILTER ({filled}), max(length({text})) FILTER ({filled}), "
                 f"count(*) FILTER ({filled} AND {word}), list(DISTINCT {text}) FILTER ({filled} AND {word})"
             )
         row = engine.row(f"SELECT {', '.join(parts)} FROM {relation}")
         for at in range(len(group)):
             *counts, present = row[at * 11 : at * 11 + 11]
-            found.append(Facts(*(int(value or 0) for value in counts), words=tuple(sorted(present or ()))))
+            filled_, blank, errors, of_number, dates, booleans, distinct, shortest, longest, word_cells = (
+                int(value or 0) for value in counts
+            )
+            found.append(Facts(
+                filled_, blank, errors, of_number, dates, booleans, distinct, shortest, longest, word_cells,
+                words=tuple(sorted(present or ())),
+            ))  # fmt: skip
     return tuple(found)
 
 
@@ -113,9 +122,7 @@ def digits(engine: Engine, relation: str, tests: Sequence[tuple[int, Field]]) ->
         value = f"CASE WHEN NOT {forms.is_null(field, text)} THEN {text} END"
         whole = f"regexp_replace(split_part({value}, {literal(field.decimal_sign)}, 1), '[^0-9]', '', 'g')"
         rest = f"regexp_replace(split_part({value}, {literal(field.decimal_sign)}, 2), '[^0-9]', '', 'g')"
-        parts.append(
-            f"max(length(ltrim({whole}, '0'))), max(length({rest})), max(length(rtrim({rest}, '0')))"
-        )
+        parts.append(f"max(length(ltrim({whole}, '0'))), max(length({rest})), max(length(rtrim({rest}, '0')))")
     row = engine.row(f"SELECT {', '.join(parts)} FROM {relation}")
     return tuple((int(row[at] or 0), int(row[at + 1] or 0), int(row[at + 2] or 0)) for at in range(0, len(row), 3))
 
@@ -160,7 +167,8 @@ def nearly_distinct(engine: Engine, relation: str, pairs: Sequence[tuple[int, in
     """About how many different pairs of texts the rows have, for each pair of columns."""
     if not pairs:
         return ()
-    parts = [f"approx_count_distinct(hash(t{one}, t{two}))" for one, two in pairs]
+    different = _different(engine, relation)
+    parts = [different.format(f"hash(t{one}, t{two})") for one, two in pairs]
     return tuple(int(value) for value in engine.row(f"SELECT {', '.join(parts)} FROM {relation}"))
 
 
@@ -173,6 +181,12 @@ def shared(engine: Engine, relation: str, one: int, two: int, limit: int) -> tup
         "least((SELECT count(*) FROM a), (SELECT count(*) FROM b))"
     )
     return int(row[0]), int(row[1])
+
+
+def _different(engine: Engine, relation: str) -> str:
+    """SQL that counts different values, to be formatted with an expression: exactly where that is cheap."""
+    rows = engine.row(f"SELECT count(*) FROM {relation}")[0]
+    return "count(DISTINCT {})" if rows <= ROWS_COUNTED else "approx_count_distinct({})"
 
 
 def _refuses(number: int, field: Field) -> str:

@@ -148,10 +148,11 @@ def _noted(line: str, guess: Guess | None) -> str:
 
 
 def _lines(draft: Draft) -> Iterator[str]:
-    yield "# A proposal from these files; every line marked as guess holds for all of their cells, and is yours to judge:"
+    yield "# A proposal from these files. What is marked as guess holds for all of their cells, and is yours to judge."
     for file in draft.files:
         sheet = f", sheet {scalar(file.sheet)}" if file.sheet is not None else ""
-        yield f"#   {_comment(file.name)}{_comment(sheet)}: {counted(file.rows, 'row', 'rows')}, header in row {file.header_row}"
+        rows = counted(file.rows, "row", "rows")
+        yield f"#   {_comment(file.name + sheet)}: {rows}, header in row {file.header_row}"
     for remark in draft.remarks:
         yield f"# look at: {_comment(remark)}"
     yield f"version: {VERSION}"

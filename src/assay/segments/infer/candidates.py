@@ -194,11 +194,15 @@ def _dates(name: str, sample: Sample, null_words: tuple[str, ...]) -> tuple[Opti
     zoned = {bool(family[-1]) for family in families}
     if len(zoned) > 1 or (True in zoned and of_sheet):
         return ()
-    kind = FieldType("timestamp", timezone=True in zoned) if clock else FieldType("date")
+    made = FieldType("timestamp", timezone=True in zoned) if clock else FieldType("date")
     return tuple(
-        Option(Field(name, kind, (), null_words=null_words, formats=formats), " or ".join(date_pattern(one) for one in formats))
+        Option(Field(name, made, (), null_words=null_words, formats=formats), _date_reading(formats))
         for formats in product(*choices)
     )
+
+
+def _date_reading(formats: Iterable[str]) -> str:
+    return " or ".join(date_pattern(one) for one in formats)
 
 
 def _family(match: re.Match[str]) -> tuple[str, ...]:
@@ -269,4 +273,4 @@ def _times(name: str, sample: Sample, null_words: tuple[str, ...]) -> tuple[Opti
             return ()
         formats.add(f"%H:%M{':%S' if match['second'] else ''}{'.%f' if match['fraction'] else ''}")
     field = Field(name, FieldType("time"), (), null_words=null_words, formats=tuple(sorted(formats)))
-    return (Option(field, " or ".join(date_pattern(one) for one in sorted(formats))),)
+    return (Option(field, _date_reading(sorted(formats))),)

@@ -65,7 +65,7 @@ def gather(engine: Engine, tables: Sequence[Delivered]) -> tuple[tuple[Column, .
 
 
 def together(engine: Engine, tables: Sequence[Delivered], bodies: Sequence[str], columns: Sequence[Column]) -> str:
-    """The rows of all tables as one, with a `t` and a `k` for each column and the table's number as `file`; its name."""
+    """Makes the rows of all tables one relation, with `t0`, `k0`… and the table's number as `file`; gives its name."""
     parts = []
     for number, _ in enumerate(tables):
         cells = [
@@ -173,7 +173,7 @@ def _likeness(
 def _ratio(one: str, two: str) -> float:
     """How alike two names are by their letters, without what stands in brackets and without words that say little."""
     plain = [" ".join(_significant(name)) for name in (one, two)]
-    return SequenceMatcher(None, *plain).ratio() if all(plain) else 0.0
+    return SequenceMatcher(None, plain[0], plain[1]).ratio() if all(plain) else 0.0
 
 
 def _significant(name: str) -> list[str]:

@@ -80,7 +80,7 @@ def _field(
         classification=None if classified is None else str(classified.value),
     )
     guesses = [*_shown_guesses(typed, masked=classified is not None), *_aliases(column)]
-    guesses += [guess for guess in (classified, absent, filled) if guess is not None and (guess is not filled or made.required)]
+    guesses += [guess for guess in (classified, absent, filled if made.required else None) if guess is not None]
     values = () if classified is not None else _values(engine, relation, number, made, typed)
     if values:
         few = "only one text" if len(values) == 1 else f"only {len(values)} different texts"

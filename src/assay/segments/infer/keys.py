@@ -13,10 +13,8 @@ from assay.zones.contract_draft import Guess
 
 #: With fewer rows nearly any column tells them apart.
 FEWEST_ROWS = 20
-#: What part of the rows a column must tell apart (about) before it is counted exactly.
-NEARLY = 0.9
-#: The approximate count may be off by this much.
-TOLERANCE = 0.85
+#: From this part of the rows on, an estimated number of different values may be that of a key; it is then counted.
+NEARLY = 0.6
 PAIRS_COUNTED = 4
 KEY_KINDS = ("string", "integer", "date", "timestamp")
 _KEY_WORD = re.compile(r"\b(?:id|ids|key|code|cod|codigo|numero|ref|reference|number|no|nr|num|uuid|guid)\b")
@@ -32,7 +30,7 @@ def candidate_keys(
     singles = [
         number
         for number in usable
-        if distinct[number] >= rows * TOLERANCE
+        if distinct[number] >= rows * NEARLY
         and fields[number].type.kind in ("string", "integer")
         and profile.duplicates(engine, relation, [(number, fields[number])]) == 0
     ]
@@ -55,10 +53,11 @@ def _pairs(
     usable: list[int],
     distinct: Mapping[int, int],
 ) -> tuple[Guess, ...]:
-    pairs = [(a, b) for a, b in combinations(usable, 2) if distinct[a] * distinct[b] >= rows * TOLERANCE]
+    pairs = [(a, b) for a, b in combinations(usable, 2) if distinct[a] * distinct[b] >= rows * NEARLY]
     counts = profile.nearly_distinct(engine, relation, pairs)
-    near = [pair for pair, count in zip(pairs, counts, strict=True) if count >= rows * NEARLY]
-    near.sort(key=lambda pair: (-sum(names_a_key(fields[number]) for number in pair), pair))
+    estimates = dict(zip(pairs, counts, strict=True))
+    near = [pair for pair in pairs if estimates[pair] >= rows * NEARLY]
+    near.sort(key=lambda pair: (-estimates[pair], -sum(names_a_key(fields[number]) for number in pair), pair))
     return tuple(
         _guess(rows, (fields[a], fields[b]))
         for a, b in near[:PAIRS_COUNTED]

@@ -32,13 +32,12 @@ _PERSON = re.compile(
 _NAME = re.compile(r"\bname\b")
 _NO_PERSON = re.compile(
     r"\b(?:merchant|supplier|vendor|company|body|organi[sz]ation|organistion|authority|product|file|sheet|project|"
-    r"department|directorate|service|scheme|account|brand|bank|country|city|party|type|category|count|amount|number of|travel|accommodation|costs?|expenses?|total|spend|fee|vat)\b"
+    r"department|directorate|service|scheme|account|brand|bank|country|city|party|type|"
+    r"category|count|amount|number of|travel|accommodation|costs?|expenses?|total|spend|fee|vat)\b"
 )
 
 
-def classify(
-    engine: Engine, relation: str, headers: Mapping[int, str], typed: Mapping[int, Typed]
-) -> dict[int, Guess]:
+def classify(engine: Engine, relation: str, headers: Mapping[int, str], typed: Mapping[int, Typed]) -> dict[int, Guess]:
     """A classification for each column that seems personal; the cells themselves are never shown as evidence."""
     texts = [number for number in headers if typed[number].is_text and typed[number].facts.filled]
     tests = [(number, pattern) for number in texts for pattern in PATTERNS.values()]

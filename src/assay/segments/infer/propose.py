@@ -25,9 +25,7 @@ MEMORY = "2GB"
 MOST_GROUPS = 500
 
 
-def propose(
-    files: Sequence[Path], scratch: Path, hints: ReaderHints | None = None, name: str | None = None
-) -> Draft:
+def propose(files: Sequence[Path], scratch: Path, hints: ReaderHints | None = None, name: str | None = None) -> Draft:
     """The contract that the files of one source suggest; `scratch` takes what is read.
 
     Raises `Rejected` when a file cannot be read, has no table or has no row.

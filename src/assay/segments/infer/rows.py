@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.engines.duckdb import Engine, literal, quoted
 from assay.segments.infer.tables import Delivered
-from assay.zones.contract_draft import Guess
+from assay.zones.contract_draft import Guess, counted
 
 TOTAL = r"(?i)^\s*(grand |sub-? ?)?totals?\b|\btotals?\s*$"
 #: Tables narrower than this are taken as they are: a row with little in it says nothing there.
@@ -58,8 +58,9 @@ def data_rows(engine: Engine, tables: Sequence[Delivered]) -> Body:
     if notes:
         patterns = sorted({_prefix(words[0][1]) for words in notes.values()})
         reader["footer"] = patterns
-        file = tables[next(iter(notes))].file
-        guesses.append(Guess("footer", patterns, f"below the table of {file} stand {len(notes[next(iter(notes))])} notes"))
+        first = next(iter(notes))
+        stand = counted(len(notes[first]), "note stands", "notes stand")
+        guesses.append(Guess("footer", patterns, f"below the table of {tables[first].file} {stand}"))
     relations = []
     for number, table in enumerate(tables):
         end = notes[number][0][0] if number in notes else None
@@ -128,9 +129,7 @@ def _prefix(text: str) -> str:
     return "^" + re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", begin)
 
 
-def _body(
-    engine: Engine, table: Delivered, number: int, skipped: str, end: int | None, remarks: list[str]
-) -> str:
+def _body(engine: Engine, table: Delivered, number: int, skipped: str, end: int | None, remarks: list[str]) -> str:
     kept = f"NOT {skipped}" + (f" AND row < {end}" if end is not None else "")
     titles = _titles(engine, table, number, kept)
     if titles:
@@ -155,9 +154,7 @@ def _titles(engine: Engine, table: Delivered, number: int, kept: str) -> list[tu
     typical = engine.row(f"SELECT median(filled) FROM rows_{number} WHERE filled > 0 AND {kept}")[0]
     if typical is None or typical < NARROWEST:
         return []
-    found = engine.rows(
-        f"SELECT row, first FROM rows_{number} WHERE filled = 1 AND {kept} ORDER BY row LIMIT 1001"
-    )
+    found = engine.rows(f"SELECT row, first FROM rows_{number} WHERE filled = 1 AND {kept} ORDER BY row LIMIT 1001")
     texts = {str(first) for _, first in found}
     return [(int(row), str(first)) for row, first in found] if 2 <= len(texts) <= 200 and len(found) <= 1000 else []
 

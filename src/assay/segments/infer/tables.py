@@ -16,7 +16,7 @@ from assay.readers import csv
 from assay.readers.grid import Grid
 from assay.readers.header import Header, find_header
 from assay.readers.limits import format_of, read_limited
-from assay.zones.contract_draft import Guess
+from assay.zones.contract_draft import Guess, counted
 from assay.zones.project import ReaderHints
 
 #: Encodings tried for a text that is not UTF-8, and declared as a guess; Windows' own first.
@@ -92,9 +92,7 @@ def _table(engine: Engine, path: Path, hints: ReaderHints, scratch: Path, name: 
     )
 
 
-def _of_sheets(
-    engine: Engine, path: Path, grids: Sequence[Grid], hints: ReaderHints, name: str
-) -> Delivered:
+def _of_sheets(engine: Engine, path: Path, grids: Sequence[Grid], hints: ReaderHints, name: str) -> Delivered:
     """The visible sheet with a header and the most rows below it."""
     candidates = [grid for grid in grids if (grid.sheet == hints.sheet if hints.sheet else not grid.hidden)]
     found = [(grid, header) for grid in candidates if (header := find_header(grid, hints.header_row)) is not None]
@@ -152,9 +150,7 @@ def _quick(
         )
     except EngineFailed:
         return None
-    engine.run(
-        f"CREATE TEMP VIEW {quoted(name)} AS SELECT rowid + 2 AS row, *, {kinds} FROM {quoted(name + '_cells')}"
-    )
+    engine.run(f"CREATE TEMP VIEW {quoted(name)} AS SELECT rowid + 2 AS row, *, {kinds} FROM {quoted(name + '_cells')}")
     rows = int(engine.row(f"SELECT count(*) FROM {quoted(name)}")[0])
     return Delivered(path.name, None, header, name, rows)
 
@@ -235,7 +231,8 @@ def guesses_of(tables: Sequence[Delivered]) -> tuple[dict[str, Any], tuple[Guess
     for table in tables:
         if table.ragged:
             remarks.append(
-                f"{table.file}: {table.ragged:,} rows have another number of cells than the header: the gate rejects that"
+                f"{table.file}: {counted(table.ragged, 'row has', 'rows have')} another number of cells "
+                "than the header: the gate rejects that"
             )
         if table.other_sheets:
             others = ", ".join(f'"{sheet}"' for sheet in table.other_sheets)

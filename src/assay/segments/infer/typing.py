@@ -128,9 +128,7 @@ def _count_digits(engine: Engine, relation: str, columns: Sequence[_Column]) -> 
         )
     for column in columns:
         column.options = tuple(
-            found
-            for option in column.options
-            if (found := counted.get((column.number, option), option)) is not None
+            found for option in column.options if (found := counted.get((column.number, option), option)) is not None
         )
 
 
@@ -142,9 +140,7 @@ def _number_type(whole: int, written: int, needed: int) -> FieldType | None:
     return FieldType("decimal", precision, scale) if whole + scale <= precision else None
 
 
-def _without_codes(
-    engine: Engine, relation: str, column: _Column, options: tuple[Option, ...]
-) -> tuple[Option, ...]:
+def _without_codes(engine: Engine, relation: str, column: _Column, options: tuple[Option, ...]) -> tuple[Option, ...]:
     """The candidates without numbers that begin with a zero: those are codes, and a number would lose it."""
     numeric = [option for option in options if option.field.type.kind in ("integer", "decimal")]
     if not numeric:
@@ -162,9 +158,7 @@ def _without_codes(
 
 def _separated(column: _Column) -> bool:
     """Whether the column's numbers have signs among their digits, and so say something about all columns."""
-    return any(
-        character in ".," for text, kind in column.sample[:COUNTEREXAMPLES] for character in text if kind == 1
-    )
+    return any(character in ".," for text, kind in column.sample[:COUNTEREXAMPLES] for character in text if kind == 1)
 
 
 def _settled(column: _Column, decimal_signs: set[str]) -> Typed:
@@ -187,7 +181,8 @@ def _settled(column: _Column, decimal_signs: set[str]) -> Typed:
         return _text(column, _why_text(column))
     option = survivors[0]
     if (option.field.type.scale or 0) > PRINTED_DIGITS:
-        remarks.append(f'column "{column.header}" has {option.field.type.scale} digits after the decimal sign: rounding?')
+        scale = option.field.type.scale
+        remarks.append(f'column "{column.header}" has {scale} digits after the decimal sign: rounding?')
     first = Guess("logicalType", str(option.field.type), _evidence(column, option))
     return Typed(option.field, (first, *_more_guesses(column, option)), column.facts, tuple(remarks))
 
@@ -256,10 +251,11 @@ def _odd_one(column: _Column) -> str | None:
 def _evidence(column: _Column, option: Option) -> str:
     made = option.field
     what = {
-        "integer": "whole numbers", "decimal": f"numbers ({option.reading})", "double": option.reading,
-        "boolean": option.reading, "date": f"days ({option.reading})" if made.formats else "days", "timestamp": f"times ({option.reading})" if made.formats else "times",
-        "time": f"times of day ({option.reading})",
+        "integer": "whole numbers", "decimal": "numbers", "double": "numbers", "date": "days", "timestamp": "times",
+        "time": "times of day", "boolean": "words of a yes or no",
     }[made.type.kind]  # fmt: skip
+    if option.reading and made.type.kind != "integer":
+        what += f" ({option.reading})"
     example = next((text for text, _ in column.sample if made.type.kind == "decimal" and made.decimal_sign in text), "")
     return f"all {_cells(column)} are {what}{f', e.g. {_shown(example)}' if example else _example(column)}"
 
