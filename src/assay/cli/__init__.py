@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what the configuration would change."),
     "apply": ("plan", "Carry the plan out."),
     "zone": ("zone", "Explain where a zone's settings come from."),
+    "contract": ("contract", "Propose a contract from files, or compare two."),
     "ingest": ("flow", "Deliver files by hand."),
     "run": ("flow", "Take in everything that waits in the ingress folders."),
     "status": ("status", "Show where batches are, and what waits for whom."),

@@ -1,0 +1,87 @@
+"""Columns that seem to hold personal data, by the words of their headers and the patterns of their cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from assay.engines import profile
+from assay.engines.duckdb import Engine
+from assay.segments.infer.typing import Typed
+from assay.zones.contract_draft import Guess
+
+CLASSIFICATION = "restricted"
+#: From which part of a column's cells a pattern counts.
+SHARE = 0.5
+#: A telephone number is a number like many others: it counts only with a plus before it or under a header that says so.
+PATTERNS = {
+    "e-mail addresses": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
+    "card numbers": r"(?:[0-9*xX#]{4}[ -]?){3}[0-9]{4}|[*xX#]{4,}[0-9]{4}",
+    "bank accounts (IBAN)": r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?",
+    "telephone numbers": r"\+[0-9][0-9 ()/.-]{6,18}[0-9]",
+}
+_SURE = re.compile(
+    r"\b(?:first name|last name|surname|forename|given name|family name|full name|maiden name|e ?mail|phone|telephone|"
+    r"mobile|iban|passport|birth|birthday|dob|ssn|social security|national insurance|nino|card holder|cardholder|"
+    r"card number|card no|home address|street|gender|salary|nachname|vorname|geburtsdatum|cpf|congressperson)\b"
+)
+_PERSON = re.compile(
+    r"\b(?:employee|member|minister|claimant|traveller|traveler|passenger|applicant|patient|customer|person|holder|"
+    r"buyer|approver|officer|contact|senador|deputado|staff)\b"
+)
+_NAME = re.compile(r"\bname\b")
+_NO_PERSON = re.compile(
+    r"\b(?:merchant|supplier|vendor|company|body|organi[sz]ation|organistion|authority|product|file|sheet|project|"
+    r"department|directorate|service|scheme|account|brand|bank|country|city|party|type|"
+    r"category|count|amount|number of|travel|accommodation|costs?|expenses?|total|spend|fee|vat)\b"
+)
+
+
+def classify(engine: Engine, relation: str, headers: Mapping[int, str], typed: Mapping[int, Typed]) -> dict[int, Guess]:
+    """A classification for each column that seems personal; the cells themselves are never shown as evidence."""
+    texts = [number for number in headers if typed[number].is_text and typed[number].facts.filled]
+    tests = [(number, pattern) for number in texts for pattern in PATTERNS.values()]
+    counts = iter(profile.matching(engine, relation, tests))
+    found: dict[int, Guess] = {}
+    for number in texts:
+        for what in PATTERNS:
+            count, filled = next(counts), typed[number].facts.filled
+            if count >= filled * SHARE and number not in found:
+                found[number] = _guess(f"{count:,} of {filled:,} cells look like {what}")
+    for number, header in headers.items():
+        words = _said(header)
+        if number not in found and words and (typed[number].is_text or _SURE.search(_plain(header))):
+            if typed[number].field.type.kind not in ("decimal", "double", "boolean"):
+                found[number] = _guess(f'the header says "{words}"')
+    return found
+
+
+def masked(text: str) -> str:
+    """A text with its letters and digits hidden and its form kept, as evidence may show it."""
+    return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "x", text))
+
+
+def hidden(evidence: str) -> str:
+    """Evidence with every text from a cell, which stands in double quotes, masked."""
+    return re.sub(r'"([^"]*)"', lambda match: f'"{masked(match.group(1))}"', evidence)
+
+
+def _guess(evidence: str) -> Guess:
+    return Guess("classification", CLASSIFICATION, f"personal data? {evidence}")
+
+
+def _said(header: str) -> str | None:
+    """The words of a header that speak of a person; None when it speaks of something else."""
+    plain = _plain(header)
+    sure = _SURE.search(plain)
+    if sure:
+        return sure.group()
+    if _NO_PERSON.search(plain):
+        return None
+    person = _PERSON.search(plain) or _NAME.fullmatch(plain.strip())
+    return person.group() if person else None
+
+
+def _plain(header: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header)
+    return re.sub(r"[\W_]+", " ", spaced).casefold().strip()
