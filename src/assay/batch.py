@@ -5,7 +5,8 @@ The state is where the batch rests, so a crash leaves it in the last store that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
@@ -79,3 +80,45 @@ class Tally:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; sums as text, so that no digit is lost."""
         return {"store": self.store, "rows": self.rows, "sums": {k: str(v) for k, v in self.sums.items()}}
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """What one column of a batch holds: how many nulls, the sum of a measure, the share of each category."""
+
+    nulls: int
+    total: Decimal | None = None
+    categories: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the rows of a batch look like, to compare it with others.
+
+    `fingerprint` is the same for the same rows in any order, whatever the file's name, format or bytes; only
+    fingerprints of one `scheme` compare.
+    """
+
+    rows: int
+    fingerprint: str
+    scheme: str
+    columns: Mapping[str, ColumnProfile]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; sums as text, so that no digit is lost."""
+        columns = {
+            name: {**asdict(one), "total": None if one.total is None else str(one.total)}
+            for name, one in self.columns.items()
+        }
+        return {"rows": self.rows, "fingerprint": self.fingerprint, "scheme": self.scheme, "columns": columns}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Profile:
+        """The inverse of `to_dict`."""
+        columns = {
+            name: ColumnProfile(
+                one["nulls"], None if one["total"] is None else Decimal(one["total"]), one["categories"]
+            )
+            for name, one in values["columns"].items()
+        }
+        return Profile(values["rows"], values["fingerprint"], values["scheme"], columns)

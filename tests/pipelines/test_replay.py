@@ -17,6 +17,7 @@ from assay.pipelines.platform import Platform, opened
 from assay.pipelines.quarantine import export, listing
 from assay.pipelines.query import ask
 from assay.pipelines.replay import preview, replay
+from assay.pipelines.review import decide
 from assay.pipelines.run import ingest, pipeline_of
 from assay.zones.project import load_project
 
@@ -189,3 +190,32 @@ def test_an_empty_file_that_the_contract_tolerates_is_a_batch_of_no_rows(
     file.write_text("no,shop,amount\n")
     assert deliver(tolerant, file).state == "done"
     assert gold(tolerant) == {}
+
+
+def test_a_renamed_copy_and_a_month_far_out_wait_for_the_steward(
+    platform: Platform, root: Path, tmp_path: Path
+) -> None:
+    pipeline = FILES["zones/sales/tills/pipeline.yaml"].replace("append}", "append}, checks: {outliers: hold}")
+    (root / "zones/sales/tills/pipeline.yaml").write_text(pipeline)
+    watched = Platform(load_project(root), platform.url, platform.connection, "clerk")
+    apply(watched)
+
+    def month(name: str, numbers: range) -> Batch:
+        file = tmp_path / f"sale-{name}.csv"
+        file.write_text("no,shop,amount\n" + "".join(f"{number},North,1.00\n" for number in numbers))
+        return deliver(watched, file)
+
+    for number in range(6):
+        assert month(str(number), range(number * 100, number * 100 + 20 + number % 3)).state == "done"
+    copy = tmp_path / "sale-copy.csv"
+    copy.write_text("shop,no,amount\n" + "".join(f"North,{number},1.0\n" for number in reversed(range(20))))
+    held = deliver(watched, copy)
+    assert held.state == "held"
+    told = [finding.message for _, finding in records.findings(watched.connection, held.id) if finding.holds]
+    assert told == ["all 20 rows stood in batch 1 (sale-0.csv) already"]
+
+    short = month("short", range(900, 903))
+    told = [finding.message for _, finding in records.findings(watched.connection, short.id) if finding.holds]
+    assert short.state == "held" and told[0] == "3 rows; the last 7 batches had 20 to 22"
+    steward = Platform(watched.project, watched.url, watched.connection, "steward")
+    assert decide(steward, short.id, "release", "the shop was closed").batch.state == "done"

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from assay.batch import Batch, Origin, State, Tally, may_move
+from assay.batch import Batch, Origin, Profile, State, Tally, may_move
 from assay.errors import NotFound, Unavailable
 from assay.findings import Finding
 from assay.stores.database import Connection
@@ -208,6 +208,35 @@ def tallies(connection: Connection, number: int) -> list[Tally]:
         "SELECT store, rows, sums FROM assay.tally WHERE batch_id = %s ORDER BY id", (number,)
     )
     return [Tally(store, rows, {k: Decimal(v) for k, v in sums.items()}) for store, rows, sums in found]
+
+
+def add_profile(connection: Connection, number: int, profile: Profile) -> None:
+    """Keeps what the rows of a batch look like."""
+    connection.execute(
+        "INSERT INTO assay.profile (batch_id, fingerprint, body) VALUES (%s, %s, %s)",
+        (number, profile.fingerprint, Jsonb(profile.to_dict())),
+    )
+
+
+def profiles(
+    connection: Connection, batch: Batch, fingerprint: str, *, limit: int
+) -> list[tuple[int, str, str | None, Profile]]:
+    """(number, file, period, profile) of the source's other batches that were not refused, the newest first.
+
+    At most `limit`, and any with the fingerprint; the one whose place the batch takes is left out.
+    """
+    found = connection.execute(
+        "SELECT b.id, b.file_name, b.period, p.body FROM assay.profile AS p JOIN assay.batch AS b ON b.id = p.batch_id "
+        "WHERE b.zone = %(zone)s AND b.pipeline = %(pipeline)s AND b.source = %(source)s "
+        "AND b.state NOT IN ('rejected', 'replaced') AND b.id <> %(id)s AND b.id IS DISTINCT FROM %(replaces)s "
+        "ORDER BY p.fingerprint = %(fingerprint)s DESC, b.id DESC LIMIT %(limit)s",
+        {
+            "zone": batch.zone, "pipeline": batch.pipeline, "source": batch.source, "id": batch.id,
+            "replaces": batch.replaces, "fingerprint": fingerprint, "limit": limit + 1,
+        },
+    )  # fmt: skip
+    rows = [(int(number), str(name), period, Profile.from_dict(body)) for number, name, period, body in found]
+    return sorted(rows, key=lambda row: -row[0])
 
 
 def add_touched(connection: Connection, number: int, table: str, touched: dict[str, list[Any]] | None) -> None:

@@ -107,6 +107,14 @@ tally = Table(
     Column("sums", JSONB, nullable=False),
     UniqueConstraint("batch_id", "store", name="tally_once"),
 )
+profile = Table(
+    "profile",
+    metadata,
+    _batch(primary_key=True),
+    _text("fingerprint"),
+    Column("body", JSONB, nullable=False),
+    Index("profile_by_fingerprint", "fingerprint"),
+)
 touched = Table(
     "touched",
     metadata,

@@ -14,6 +14,9 @@ from assay.errors import AssayError, Unavailable
 #: How many rows a streamed result holds in memory at a time.
 ROWS_PER_PAGE = 2048
 
+#: The engine's version: what it computes by rules of its own (hashes) compares only within one.
+VERSION: str = duckdb.__version__
+
 
 class EngineFailed(AssayError):
     """The engine could not run a statement; `what` is its own first line."""

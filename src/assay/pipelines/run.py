@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.batch import FINAL, Batch, State
+from assay.batch import FINAL, Batch, Profile, State
 from assay.catalog import records
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import AssayError, Misconfigured, NotFound, Rejected, Usage
@@ -204,6 +204,9 @@ def _move(platform: Platform, batch: Batch, segment: str) -> None:
             records.lock_batch(tx, batch.id, step.before)
             outcome.commit(tx)
             records.add_findings(tx, batch.id, segment, outcome.findings)
+            if outcome.profile is not None:
+                records.add_findings(tx, batch.id, segment, _oddities(tx, batch, source, outcome.profile))
+                records.add_profile(tx, batch.id, outcome.profile)
             for tally in (*outcome.tallies, *outcome.late_tallies):
                 records.add_tally(tx, batch.id, tally)
             if outcome.period is not None:
@@ -232,6 +235,14 @@ def _retire(platform: Platform, tx: Connection, batch: Batch, source: Source, me
         records.add_findings(tx, batch.id, "conform", [Finding("replay_kept_rows", what, severity="warning")])
     records.lock_batch(tx, old.id, old.state)
     records.move(tx, old.id, old.state, "replaced")
+
+
+def _oddities(tx: Connection, batch: Batch, source: Source, profile: Profile) -> tuple[Finding, ...]:
+    """What is odd about the batch beside the earlier ones of its source."""
+    from assay.stewardship.history import Earlier, compare
+
+    rows = records.profiles(tx, batch, profile.fingerprint, limit=source.checks.batches)
+    return compare(profile, [Earlier(*row) for row in rows], source.checks)
 
 
 def _with_contract(segment: str, source: Source, detail: dict[str, Any]) -> dict[str, Any]:

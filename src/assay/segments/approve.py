@@ -13,6 +13,7 @@ from assay.segments.exact import Examination
 from assay.segments.examine import examine, summary
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
+from assay.segments.profile import profile
 from assay.stores.iceberg import batch_is, set_aside_by
 from assay.stores.lake import Lake, quarantine, readable
 
@@ -60,6 +61,7 @@ def prepare(
         tallies=tallies,
         detail={"rows": written.rows, "set_aside": aside.rows if aside else 0, "way": found.way},
         period=_period(engine, batch, source, good),
+        profile=profile(engine, f"read_parquet({literal(str(good))})", source.contract.fields),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.batch import Tally
+from assay.batch import Profile, Tally
 from assay.findings import Finding
 from assay.stores.database import Connection
 
@@ -16,7 +16,7 @@ class Outcome:
     """A finished movement that nobody sees yet.
 
     `commit` makes it visible; it runs in the transaction that also records the findings, the reconciliation
-    lines (`tallies`; `late_tallies` are known only once `commit` ran) and the batch's new state.
+    lines (`tallies`; `late_tallies` are known only once `commit` ran), the rows' profile and the batch's new state.
     """
 
     commit: Callable[[Connection], None]
@@ -25,3 +25,4 @@ class Outcome:
     late_tallies: list[Tally] = field(default_factory=list)
     detail: dict[str, Any] = field(default_factory=dict)
     period: str | None = None
+    profile: Profile | None = None

@@ -135,6 +135,22 @@ class ReaderHints(Strict):
     )
 
 
+class ChecksFile(Strict):
+    """What is looked for in the content of a file: each check holds the batch, warns, or is off."""
+
+    duplicates: Literal["hold", "warn", "off"] = Field(
+        default="hold", description="The same rows as an earlier batch, under another name or in other bytes."
+    )
+    outliers: Literal["hold", "warn", "off"] = Field(
+        default="warn", description="Rows, sums, empty cells or categories far from those of earlier batches."
+    )
+    personal_data: Literal["hold", "warn", "off"] = Field(
+        default="hold", description="Personal data in a column that is not classified for it."
+    )
+    batches: int = Field(default=12, description="How many earlier batches are looked at.", ge=3)
+    at_least: int = Field(default=5, description="Fewer earlier batches than this are no history.", ge=3)
+
+
 class SourceFile(Strict):
     """A stream of files of one kind."""
 
@@ -143,6 +159,7 @@ class SourceFile(Strict):
     load: LoadFile = Field(LoadFile(mode="append", by=[]), description="How rows meet those that are there.")
     period: PeriodFile | None = Field(None, description="How the period of a file is found.")
     reader: ReaderHints = Field(ReaderHints(), description="Hints for reading.")
+    checks: ChecksFile = Field(ChecksFile(), description="What is looked for in the content.")
 
 
 class PipelineFile(Strict):

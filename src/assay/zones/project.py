@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
-from assay.zones.model import PipelineFile, PlatformFile, ReaderHints, SourceFile, ZoneFile, checked
+from assay.zones.model import ChecksFile, PipelineFile, PlatformFile, ReaderHints, SourceFile, ZoneFile, checked
 from assay.zones.yaml import Document, read
 
 NAME = r"[a-z][a-z0-9_]*"
@@ -54,6 +54,7 @@ class Source:
     load: LoadMode
     period: Period | None
     reader: ReaderHints
+    checks: ChecksFile
     clean_sql: Sql | None
     clean_contract: Contract | None
     conform: Mapping[str, Sql]
@@ -478,6 +479,7 @@ def _source(
         load=LoadMode(entry.load.mode, tuple(entry.load.by)),
         period=None if period is None else Period(period.origin, period.pattern, period.sql),
         reader=_hints(reading, document, name, contract, entry.reader),
+        checks=entry.checks,
         clean_sql=reading.sql(clean_sql_path) if clean_sql_path.is_file() else None,
         clean_contract=reading.contract(clean_contract_path) if clean_contract_path.is_file() else None,
         conform=conform,
