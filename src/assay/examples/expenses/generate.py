@@ -333,5 +333,5 @@ def _days(month: int) -> int:
 if __name__ == "__main__":
     place = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     made = generate(place)
-    files = len([path for path in (place / "ingress").rglob("*") if path.is_file()])
-    print(f"{files} files with {made:,} expense lines wait in {place / 'ingress'}")
+    files = sum(path.is_file() for path in (place / "ingress").rglob("*"))
+    print(f"{files} files with {made:,} expense lines wait in {place.name}/ingress")
