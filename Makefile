@@ -34,7 +34,7 @@ demo: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" sh docs/demo.sh "$(DEMO)"
 
 docs: $(READY)
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(READY)
 	$(BIN)/python benchmarks/spine.py
