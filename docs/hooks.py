@@ -1,4 +1,5 @@
-"""What the documentation takes from the code when it is built: commands, settings, errors, and the shelves' order.
+"""What the documentation takes from the code when it is built: commands, settings, errors, the list of
+decisions, and the shelves' order.
 
 A page that holds `<!-- generated: NAME -->` gets what `GENERATED[NAME]` renders. Nothing generated is kept in the
 repository, so nothing of it can go stale.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -214,6 +216,19 @@ def _first_sentence(one: type) -> str:
     return text.split("; `")[0].rstrip(".") + "."
 
 
+# --- decisions -----------------------------------------------------------------------------------------------
+
+
+def decisions() -> str:
+    """A line for each decision, by number."""
+    pages = sorted((Path(__file__).parent / "decisions").glob("[0-9]*.md"))
+    return "\n".join(f"- [{_title(page)}]({page.name})" for page in pages)
+
+
+def _title(page: Path) -> str:
+    return page.read_text("utf-8").splitlines()[0].removeprefix("# ")
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(_shown(cell) for cell in line) + " |" for line in lines) + "\n"
@@ -226,5 +241,10 @@ def _shown(cell: str) -> str:
 
 
 #: What pages can ask for by name.
-GENERATED: dict[str, Callable[[], str]] = {"commands": commands, "settings": settings, "errors": errors}
+GENERATED: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "settings": settings,
+    "errors": errors,
+    "decisions": decisions,
+}
 
