@@ -115,7 +115,7 @@ class Reader:
         )
         assert done.returncode == command.code, f"$ {command.words}\nended with {done.returncode}:\n{done.stdout}"
         missing = first_missing(command.shown, done.stdout)
-        assert missing is None, f"$ {command.words}\ndoes not print, where the page says so:\n{missing}\n\n{done.stdout}"
+        assert missing is None, f"$ {command.words}\ndoes not print in its place:\n{missing}\n\n{done.stdout}"
         return done.stdout
 
     def _edit(self, change: Change) -> None:

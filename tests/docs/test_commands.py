@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.docs.console import Command, Reader, first_missing, mentioned, steps
 
 from assay.cli import assay
-from tests.docs.console import Command, Reader, first_missing, mentioned, steps
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

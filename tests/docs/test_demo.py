@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.docs.console import first_missing
 
 ROOT = Path(__file__).parents[2]
