@@ -33,11 +33,11 @@ def test_every_command_that_a_page_names_exists_with_its_options(page: Path) -> 
     for line in mentioned(page):
         command: click.Command = assay
         words = shlex.split(line)[1:]
-        while words and isinstance(command, click.Group):
+        while words and isinstance(command, click.Group) and not words[0].startswith("-"):
             found = command.get_command(click.Context(command), words.pop(0))
             assert found is not None, line
             command = found
-        known = {name for option in command.params for name in option.opts} | {"--help"}
+        known = {name for option in command.params for name in option.opts} | {"--help", "-h"}
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
