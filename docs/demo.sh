@@ -5,18 +5,19 @@ set -eu
 folder=$1
 if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 
-title() { printf '\n%s%s%s\n\n' "$bold" "$*" "$plain"; }
+title() { printf '\n\n%s%s%s\n' "$bold" "$*" "$plain"; }
 # Says a command as it can be typed, and runs it.
-show() { echo "\$ $*" && "$@"; }
-ask() { printf '$ assay sql --zone corporate_finance "%s"\n' "$1" && assay sql --zone corporate_finance "$1"; }
+show() { printf '\n$ %s\n' "$*" && "$@"; }
+ask() { printf '\n$ assay sql --zone corporate_finance "%s"\n' "$1" && assay sql --zone corporate_finance "$1"; }
 
 title "A project of two zones, and what its offices sent in a year"
 rm -rf "$folder"
 show assay init "$folder" --example expenses 2>/dev/null
 show cd "$folder"
 show python generate.py
-# What apply creates fills a screen; its last line counts it.
-show assay apply | sed -e '1p' -e '$!d'
+# What apply creates fills a screen; its last lines count it.
+printf '\n$ assay apply\n'
+assay apply | tail -n 2
 
 title "Everything that waits is taken in; two files break their contracts"
 # Exit code 3 says that a contract rejected something: this demo means it to.
@@ -45,4 +46,4 @@ ask "
     WHERE currency_code <> 'EUR' AND country IS NOT NULL
     GROUP BY ALL ORDER BY eur DESC LIMIT 6"
 
-echo "The project is in $folder; no server is left running."
+title "The project is in $folder; no server is left running"

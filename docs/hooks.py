@@ -57,9 +57,14 @@ def _leaves(path: str, command: click.Command) -> Iterator[tuple[str, click.Comm
 
 
 def help_and_example(command: click.Command) -> tuple[str, str]:
-    """The words of a command's help, and the command line that ends it."""
+    """The words of a command's help as Markdown, and the command line that ends it."""
     text, _, example = (command.help or "").partition("Example:")
-    return text.strip(), example.strip()
+    # A paragraph that begins with \b is one whose lines click leaves as they are.
+    paragraphs = [
+        f"```\n{part.removeprefix(chr(8)).strip()}\n```" if part.startswith("\b") else part
+        for part in text.strip().split("\n\n")
+    ]
+    return "\n\n".join(paragraphs), example.strip()
 
 
 def _command(path: str, command: click.Command) -> str:
@@ -71,7 +76,7 @@ def _command(path: str, command: click.Command) -> str:
         if isinstance(option, click.Option)
     ]
     table = _table(("option", "meaning"), rows) if rows else ""
-    return f"## {path}\n\n{text}\n\n```\n{usage}\n```\n\nExample:\n\n```\n{example}\n```\n\n{table}\n"
+    return f"## {path}\n\n{text}\n\n```\n{usage}\n```\n\nFor example `{example}`.\n\n{table}\n"
 
 
 def _metavar(option: click.Option) -> str:
