@@ -53,7 +53,8 @@ def mentioned(page: Path) -> list[str]:
         if bare.startswith("```"):
             fenced = not fenced
         elif fenced:
-            found += [bare] if bare.startswith("assay ") else []
+            # A text in quotes may go on below: what matters here stands before it.
+            found += [bare.partition(' "')[0]] if bare.startswith("assay ") else []
         else:
             found += re.findall(r"`(assay [^`]+)`", line)
     return found
