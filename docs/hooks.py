@@ -1,5 +1,5 @@
-"""What the documentation takes from the code when it is built: commands, settings, errors, the list of
-decisions, and the shelves' order.
+"""What the documentation takes from the code when it is built: commands, settings, errors, lists of pages,
+and the shelves' order.
 
 A page that holds `<!-- generated: NAME -->` gets what `GENERATED[NAME]` renders. Nothing generated is kept in the
 repository, so nothing of it can go stale.
@@ -221,13 +221,21 @@ def _first_sentence(one: type) -> str:
     return text.split("; `")[0].rstrip(".") + "."
 
 
-# --- decisions -----------------------------------------------------------------------------------------------
+# --- lists of pages ------------------------------------------------------------------------------------------
 
 
 def decisions() -> str:
-    """A line for each decision, by number."""
-    pages = sorted((Path(__file__).parent / "decisions").glob("[0-9]*.md"))
-    return "\n".join(f"- [{_title(page)}]({page.name})" for page in pages)
+    """A line for each decision, by number; for the page beside them."""
+    return "\n".join(f"- [{_title(page)}]({page.name})" for page in _pages("decisions"))
+
+
+def how_to() -> str:
+    """A line for each how-to page; for the page above them."""
+    return "\n".join(f"    - [{_title(page)}](how-to/{page.name})" for page in _pages("how-to"))
+
+
+def _pages(shelf: str) -> list[Path]:
+    return sorted(page for page in (Path(__file__).parent / shelf).glob("*.md") if page.stem != "index")
 
 
 def _title(page: Path) -> str:
@@ -251,5 +259,6 @@ GENERATED: dict[str, Callable[[], str]] = {
     "settings": settings,
     "errors": errors,
     "decisions": decisions,
+    "how_to": how_to,
 }
 

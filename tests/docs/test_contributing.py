@@ -49,3 +49,10 @@ def test_the_flow_that_a_page_draws_is_the_one_that_runs(page: str) -> None:
     steps = [word for segment in SEGMENTS for word in (segment.segment, segment.target)]
     assert re.findall(r"[a-z]+", drawn.replace("[steward]", "")) == [SEGMENTS[0].source, *steps]
     assert f"{GATE} ─[steward]─" in drawn
+
+
+def test_the_rooms_that_how_it_works_walks_through_exist() -> None:
+    text = (ROOT / "docs/explanation/how-it-works.md").read_text("utf-8")
+    rooms = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+(?:\.py|/))`", text)) - {"src/assay/"}
+    assert len(rooms) > 8
+    assert [room for room in sorted(rooms) if not (ROOT / "src/assay" / room).exists()] == []
