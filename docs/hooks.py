@@ -70,17 +70,16 @@ def help_and_example(command: click.Command) -> tuple[str, str]:
 def _command(path: str, command: click.Command) -> str:
     text, example = help_and_example(command)
     usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
-    rows = [
-        (f"`{', '.join(option.opts)}`" + (f" {_metavar(option)}" if not option.is_flag else ""), _option_help(option))
-        for option in command.params
-        if isinstance(option, click.Option)
-    ]
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    rows = [(_option(option), _option_help(option)) for option in options]
     table = _table(("option", "meaning"), rows) if rows else ""
     return f"## {path}\n\n{text}\n\n```\n{usage}\n```\n\nFor example `{example}`.\n\n{table}\n"
 
 
-def _metavar(option: click.Option) -> str:
-    return f"`{option.make_metavar(click.Context(click.Command('x')))}`"
+def _option(option: click.Option) -> str:
+    names = ", ".join([*option.opts, *option.secondary_opts])
+    value = "" if option.is_flag else " " + option.make_metavar(click.Context(click.Command("x")))
+    return f"`{names}{value}`"
 
 
 def _option_help(option: click.Option) -> str:

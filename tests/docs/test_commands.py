@@ -37,7 +37,8 @@ def test_every_command_that_a_page_names_exists_with_its_options(page: Path) -> 
             found = command.get_command(click.Context(command), words.pop(0))
             assert found is not None, line
             command = found
-        known = {name for option in command.params for name in option.opts} | {"--help", "-h"}
+        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        known |= {"--help", "-h"}
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
