@@ -1,6 +1,10 @@
-SELECT l.month, d.name AS department, e.name AS expense_category, count(*) AS lines,
-       sum(l.amount)::DECIMAL(14, 2) AS amount,
-       coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0)::DECIMAL(14, 2) AS refunds
+SELECT
+    l.month,
+    d.name AS department,
+    e.name AS expense_category,
+    count(*) AS lines,
+    sum(l.amount)::DECIMAL(14, 2) AS amount,
+    coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0)::DECIMAL(14, 2) AS refunds
 FROM operational.expense_line AS l
 INNER JOIN operational.department AS d ON d.code = l.department_code
 INNER JOIN operational.expense_category AS e ON e.code = l.expense_category_code

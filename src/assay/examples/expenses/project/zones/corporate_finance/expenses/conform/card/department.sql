@@ -1,3 +1,6 @@
-SELECT trim(regexp_replace(lower(department), '[^a-z0-9]+', '-', 'g'), '-') AS code, min(trim(department)) AS name
+-- The most usual spelling is the name.
+SELECT
+    department_code AS code,
+    mode(department) AS name
 FROM batch
-GROUP BY trim(regexp_replace(lower(department), '[^a-z0-9]+', '-', 'g'), '-')
+GROUP BY department_code

@@ -1,6 +1,6 @@
-SELECT employee_no || '/' || trim(regexp_replace(lower(department), '[^a-z0-9]+', '-', 'g'), '-') || '/' || strftime(posted_on, '%Y-%m') AS report_key,
-       employee_no,
-       trim(regexp_replace(lower(department), '[^a-z0-9]+', '-', 'g'), '-') AS department_code,
-       date_trunc('month', posted_on)::DATE AS month
+SELECT DISTINCT
+    report_key,
+    employee_no,
+    department_code,
+    month
 FROM batch
-GROUP BY ALL

@@ -1,3 +1,5 @@
-SELECT trim(regexp_replace(lower(merchant), '[^a-z0-9]+', '-', 'g'), '-') AS code, min(trim(merchant)) AS name
+SELECT
+    merchant_code AS code,
+    mode(merchant) AS name
 FROM batch
-GROUP BY trim(regexp_replace(lower(merchant), '[^a-z0-9]+', '-', 'g'), '-')
+GROUP BY merchant_code

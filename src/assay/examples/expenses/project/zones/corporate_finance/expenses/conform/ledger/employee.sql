@@ -1,3 +1,2 @@
-SELECT employee_no
+SELECT DISTINCT employee_no
 FROM batch
-GROUP BY employee_no

@@ -1,3 +1,5 @@
-SELECT trim(regexp_replace(lower(expense_type), '[^a-z0-9]+', '-', 'g'), '-') AS code, min(trim(expense_type)) AS name
+SELECT
+    expense_category_code AS code,
+    mode(expense_category) AS name
 FROM batch
-GROUP BY trim(regexp_replace(lower(expense_type), '[^a-z0-9]+', '-', 'g'), '-')
+GROUP BY expense_category_code
