@@ -102,8 +102,9 @@ class Engine:
             raise translated(error) from (None if _PASSWORD.search(str(error)) else error)
 
 
-#: The user and password of a database's URL, which the engine repeats in full when it cannot connect.
-_PASSWORD = re.compile(r"(?<=://)\S*(?=@)")
+#: The user and password of a database's URL, which the engine repeats in full when it cannot connect; what
+#: follows an @ that was not written as %40 is taken for the host.
+_PASSWORD = re.compile(r'(?<=://)\S*(?=@)|(?<=host name ")[^"]*(?=@)')
 #: What the engine says when the attached PostgreSQL is not there, or no longer.
 _NO_POSTGRES = (
     "Unable to connect to Postgres",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,8 @@ def translated(error: psycopg.Error) -> AssayError:
 
 
 def _first_line(error: psycopg.Error) -> str:
-    text = str(error).strip().splitlines()
+    # An @ in a password that was not written as %40 makes the rest of it a host name: it is masked.
+    text = re.sub(r'(?<=host name ")[^"]*(?=@)', "****", str(error).strip()).splitlines()
     return text[0] if text else type(error).__name__
 
 
