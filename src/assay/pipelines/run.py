@@ -102,8 +102,7 @@ def turn(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
 
 def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     """ingress → landing: copies the file, and records a batch or recognises one; returns (batch, duplicate)."""
-    if not path.is_file():
-        raise NotFound("there is no such file", where=str(path), next="check the name and deliver it again")
+    _check_file(path)
     stat = path.stat()
     landed = platform.landing.put(source.zone, path)
     period = None
@@ -142,6 +141,12 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
             tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
         )
     return records.batch(platform.connection, number), duplicate
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        what = "this is not a file" if path.exists() else "there is no such file"
+        raise NotFound(what, where=str(path), next="check the name and deliver it again")
 
 
 def advance(platform: Platform, number: int, progress: Progress | None = None) -> Result:
@@ -272,6 +277,8 @@ def ingest(
 ) -> list[Result]:
     """Lands files by hand and takes each as far as it goes."""
     check_applied(platform)
+    for path in files:
+        _check_file(path)
     chosen = [(source_of(pipeline, path, source), path) for path in files]
     results = []
     with turn(platform, pipeline.zone, pipeline.name):

@@ -91,7 +91,7 @@ def translated(error: psycopg.Error) -> AssayError:
 
 def _first_line(error: psycopg.Error) -> str:
     # An @ in a password that was not written as %40 makes the rest of it a host name: it is masked.
-    text = re.sub(r'(?<=host name ")[^"]*(?=@)', "****", str(error).strip()).splitlines()
+    text = re.sub(r"""(?<=host name ")[^"]*(?=@)|(?<=host ')[^']*(?=@)""", "****", str(error).strip()).splitlines()
     return text[0] if text else type(error).__name__
 
 
