@@ -40,7 +40,7 @@ def copy_hashed(source: Path, folder: Path) -> tuple[str, int, Path]:
             )
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise translated(error, source) from error
+        raise translated(error, folder if error.errno in FULL else source) from error
     except AssayError:
         temporary.unlink(missing_ok=True)
         raise
