@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +113,22 @@ class Engine:
         try:
             return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
         except duckdb.Error as error:
-            raise translated(error) from error
+            # Not chained where it holds a password: a trace of the chain would print it.
+            raise translated(error) from (None if _PASSWORD.search(str(error)) else error)
+
+
+#: The user and password of a database's URL, which the engine repeats in full when it cannot connect; what
+#: follows an @ that was not written as %40 is taken for the host.
+_PASSWORD = re.compile(r'(?<=://)\S*(?=@)|(?<=host name ")[^"]*(?=@)')
+#: What the engine says when the attached PostgreSQL is not there, or no longer.
+_NO_POSTGRES = (
+    "Unable to connect to Postgres",
+    "server closed the connection",
+    "terminating connection",
+    "no connection to the server",
+    "could not receive data from server",
+    "could not send data to server",
+)
 
 
 def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
@@ -124,11 +140,14 @@ def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 
 def translated(error: duckdb.Error) -> AssayError:
-    """The engine's exception as one of ours."""
-    text = str(error).strip()
+    """The engine's exception as one of ours; a password in its text is masked."""
+    text = _PASSWORD.sub("****", str(error).strip())
     first = text.splitlines()[0] if text else type(error).__name__
-    if isinstance(error, duckdb.IOException) and "No space left" in text:
-        return Unavailable("the disk is full", next="free some space, then run the same command again")
+    if isinstance(error, duckdb.IOException) and ("No space left" in text or "File too large" in text):
+        return Unavailable("the disk is full", next="free some space and run the same command again")
+    if any(words in text for words in _NO_POSTGRES):
+        reason = first.rsplit('": ', 1)[-1]
+        return Unavailable(f"PostgreSQL did not answer: {reason}", next="run the same command again")
     if isinstance(error, duckdb.OutOfMemoryException):
         return Unavailable(
             f"the engine ran out of memory: {first}", next="raise memory_limit of the target in assay.yaml"

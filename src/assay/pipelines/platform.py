@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.errors import Misconfigured
-from assay.stores.database import Connection, connect, server
+from assay.stores.database import Connection, connect, failures_as_ours, server
 from assay.stores.landing import Landing
+from assay.stores.objects import disk_failures_as_ours
 from assay.zones.project import Project
 
 
@@ -54,9 +55,10 @@ def opened(project: Project, *, migrated: bool = True) -> Iterator[Platform]:
     with server(project.target.postgres, project.target.data) as url:
         connection = connect(url, autocommit=True)
         try:
-            if migrated and current(connection) != HEAD:
-                migrate(url)
-            yield Platform(project, url, connection, actor())
+            with failures_as_ours(), disk_failures_as_ours():
+                if migrated and current(connection) != HEAD:
+                    migrate(url)
+                yield Platform(project, url, connection, actor())
         finally:
             connection.close()
 

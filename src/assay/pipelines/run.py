@@ -104,8 +104,7 @@ def turn(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
 
 def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     """ingress → landing: copies the file, and records a batch or recognises one; returns (batch, duplicate)."""
-    if not path.is_file():
-        raise NotFound("there is no such file", where=str(path), next="check the name and deliver it again")
+    _check_file(path)
     stat = path.stat()
     landed = platform.landing.put(source.zone, path)
     period = period_of(source, path.name)
@@ -160,6 +159,12 @@ def _worth_another_try(connection: Connection, known: Batch, version: str) -> bo
         return False
     refused = [entry["segment"] for entry in records.runs(connection, known.id) if entry["outcome"] == "rejected"]
     return known.config_version != version or refused == ["conform"]
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        what = "this is not a file" if path.exists() else "there is no such file"
+        raise NotFound(what, where=str(path), next="check the name and deliver it again")
 
 
 def advance(platform: Platform, number: int, progress: Progress | None = None) -> Result:
@@ -333,6 +338,8 @@ def ingest(
 ) -> list[Result]:
     """Lands files by hand and takes each as far as it goes."""
     check_applied(platform)
+    for path in files:
+        _check_file(path)
     chosen = [(source_of(pipeline, path, source), path) for path in files]
     results = []
     with turn(platform, pipeline.zone, pipeline.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,27 +38,51 @@ def server(postgres: str, data: Path) -> Iterator[str]:
 
 
 def connect(url: str, *, autocommit: bool = False) -> Connection:
-    """A new connection."""
+    """A new connection.
+
+    Raises `Misconfigured` for a URL that cannot be read, `Unavailable` where no server takes the connection.
+    """
     try:
         return psycopg.connect(url, autocommit=autocommit, connect_timeout=10, options="-c TimeZone=UTC")
+    except psycopg.ProgrammingError:
+        # Not chained and not quoted: the library's text repeats the URL, and with it the password.
+        raise Misconfigured(
+            "the PostgreSQL URL of the target cannot be read",
+            expected="postgresql://user:password@host:port/database",
+            next="correct `postgres` of the target in assay.yaml, or the environment variable that it names",
+        ) from None
     except psycopg.OperationalError as error:
-        raise translated(error) from error
+        raise Unavailable(
+            f"PostgreSQL did not answer: {_first_line(error)}",
+            next="see that the server runs and that `postgres` of the target in assay.yaml names it, "
+            "then run the same command again",
+        ) from error
 
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[Connection]:
     """One transaction: all that happens inside is visible at once, or not at all."""
+    with failures_as_ours(), connection.transaction():
+        yield connection
+
+
+@contextmanager
+def failures_as_ours() -> Iterator[None]:
+    """The driver's errors, also where SQLAlchemy carries them, become errors of assay."""
     try:
-        with connection.transaction():
-            yield connection
+        yield
     except psycopg.Error as error:
         raise translated(error) from error
+    except Exception as error:
+        cause = getattr(error, "orig", None)  # SQLAlchemy's name for what it wraps; the library is not loaded here
+        if isinstance(cause, psycopg.Error):
+            raise translated(cause) from error
+        raise
 
 
 def translated(error: psycopg.Error) -> AssayError:
     """A PostgreSQL error as one of ours; what may succeed later is `Unavailable`."""
-    text = str(error).strip().splitlines()
-    first = text[0] if text else type(error).__name__
+    first = _first_line(error)
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return Unavailable(
             "somebody else holds a table for too long", next="close sessions that have an open transaction, run again"
@@ -67,6 +92,12 @@ def translated(error: psycopg.Error) -> AssayError:
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable(f"PostgreSQL did not answer: {first}", next="run the same command again")
     return DatabaseFailed(first)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    # An @ in a password that was not written as %40 makes the rest of it a host name: it is masked.
+    text = re.sub(r"""(?<=host name ")[^"]*(?=@)|(?<=host ')[^']*(?=@)""", "****", str(error).strip()).splitlines()
+    return text[0] if text else type(error).__name__
 
 
 class DatabaseFailed(AssayError):

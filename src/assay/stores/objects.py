@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from assay.errors import AssayError, NotFound, Unavailable
@@ -38,7 +40,7 @@ def copy_hashed(source: Path, folder: Path) -> tuple[str, int, Path]:
             )
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise translated(error, source) from error
+        raise translated(error, folder if error.errno in FULL else source) from error
     except AssayError:
         temporary.unlink(missing_ok=True)
         raise
@@ -63,10 +65,28 @@ def settle(temporary: Path, final: Path) -> None:
         raise translated(error, final) from error
 
 
-def translated(error: OSError, path: Path) -> AssayError:
+#: What a disk says when no more can be written: it is full, or a quota or a limit of the process is reached.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: What a disk or its permissions say that no line of this program can have caused.
+_OUTSIDE = FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+@contextmanager
+def disk_failures_as_ours() -> Iterator[None]:
+    """A full, read-only, closed or broken disk becomes an error of assay; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OUTSIDE:
+            raise
+        raise translated(error, error.filename) from error
+
+
+def translated(error: OSError, path: Path | str | None) -> AssayError:
     """An operating-system error as one of ours."""
-    if error.errno == errno.ENOSPC:
-        return Unavailable("the disk is full", where=str(path), next="free some space and run the command again")
+    where = None if path is None else str(path)
+    if error.errno in FULL:
+        return Unavailable("the disk is full", where=where, next="free some space and run the same command again")
     if error.errno == errno.ENOENT:
-        return NotFound("there is no such file", where=str(path))
-    return Unavailable(f"the file could not be used: {error.strerror}", where=str(path))
+        return NotFound("there is no such file", where=where)
+    return Unavailable(f"the file could not be used: {error.strerror}", where=where)

@@ -1,0 +1,193 @@
+"""Runs assay's commands in forked children that can be killed at any durable step. A program of the tests.
+
+It imports everything once, then reads orders as JSON lines from standard input and answers each with one line:
+
+    argv            the words after `assay`
+    cwd             where to run
+    seen            a file of the steps where a child died before; the child dies at the first step not in it
+    exact           steps are told apart by file and occurrence, not only by segment and kind
+    die_at          die at the step of this name only
+    postmaster      at that step kill -9 this cluster's postmaster instead, and live on
+    kill_after      seconds after which the parent kills the child wherever it is
+
+A step is a place before or after something durable is written. The product knows nothing of this.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import select
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyiceberg.catalog.sql  # noqa: F401  what commands load lazily is loaded once, before the forks
+import pyiceberg.expressions
+import pyiceberg.io.pyarrow
+import pyiceberg.serializers
+
+import assay.catalog.records as records
+import assay.cli as cli
+import assay.cli.flow  # noqa: F401
+import assay.cli.output  # noqa: F401
+import assay.pipelines.plan
+import assay.pipelines.run as runner
+import assay.segments.approve  # noqa: F401
+import assay.segments.clean  # noqa: F401
+import assay.segments.conform as conform
+import assay.segments.denormalize  # noqa: F401
+import assay.stores.landing as landing
+from assay.engines.duckdb import Engine
+from assay.stores.iceberg import Iceberg
+
+RECORDS = ("add_batch", "add_delivery", "lock_batch", "add_findings", "add_tally", "add_touched", "add_run", "move")
+
+
+class Steps:
+    """Counts the durable steps of one child and ends it where it was told to."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order = order
+        self.place = "start"
+        self.counts: Counter[str] = Counter()
+        self.seen_path = Path(order["seen"]) if order.get("seen") else None
+        self.seen = set(self.seen_path.read_text().splitlines()) if self.seen_path else set()
+
+    def at(self, kind: str) -> None:
+        """One step: the child may end here."""
+        name = f"{self.place}:{kind}"
+        self.counts[name] += 1
+        if self.order.get("exact"):
+            name = f"{name}:{self.counts[name]}"
+        if self.order.get("die_at") == name:
+            if self.order.get("postmaster"):
+                self.order["die_at"] = None
+                pid = int((Path(self.order["postmaster"]) / "postmaster.pid").read_text().splitlines()[0])
+                os.kill(pid, signal.SIGKILL)
+                return
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.seen_path is not None and name not in self.seen:
+            with self.seen_path.open("a") as file:
+                file.write(name + "\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: Any, name: str, kind: str | None = None, unless: Callable[..., bool] | None = None) -> None:
+        """Makes every call of a function a step before it and a step after it."""
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def stepped(*args: Any, **options: Any) -> Any:
+            if unless is not None and unless(*args):
+                return original(*args, **options)
+            self.at(f"before {kind or name}")
+            result = original(*args, **options)
+            self.at(f"after {kind or name}")
+            return result
+
+        setattr(owner, name, stepped)
+
+    def install(self) -> None:
+        """Puts a step around everything durable."""
+        for name in RECORDS:
+            self.around(records, name)
+        self.around(landing, "copy_hashed")
+        self.around(landing, "settle")
+        self.around(Iceberg, "put", "iceberg commit")
+        self.around(pyiceberg.serializers.ToOutputFile, "table_metadata", "iceberg metadata")
+        self.around(Engine, "run", "engine copy", unless=lambda _, sql, *rest: not sql.lstrip().startswith("COPY"))
+        self.around(conform, "copy_in")
+        self.around(conform, "_merge", "merge")
+        self.around(conform, "_delete", "delete")
+        for module in (runner, assay.pipelines.plan):
+            self._transactions(module)
+        self._placed(runner, "land", lambda platform, source, path: (path.name, "land"))
+        self._placed(runner, "_move", lambda platform, batch, segment: (batch.file_name, segment))
+        self._placed(runner, "_decide", lambda platform, batch: (batch.file_name, "gate"))
+        self._placed(runner, "_reject", lambda platform, batch, segment, error: (batch.file_name, "reject"))
+
+    def _placed(self, owner: Any, name: str, naming: Callable[..., tuple[str, str]]) -> None:
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def placed(*args: Any) -> Any:
+            file, segment = naming(*args)
+            self.place = f"{file}:{segment}" if self.order.get("exact") else segment
+            self.counts.clear()
+            self.at("begin")
+            result = original(*args)
+            self.at("end")
+            return result
+
+        setattr(owner, name, placed)
+
+    def _transactions(self, module: Any) -> None:
+        original = module.transaction
+        steps = self
+
+        class Stepped:
+            def __init__(self, connection: Any) -> None:
+                self.inner = original(connection)
+
+            def __enter__(self) -> Any:
+                return self.inner.__enter__()
+
+            def __exit__(self, *error: Any) -> Any:
+                if error[0] is None:
+                    steps.at("before commit")
+                result = self.inner.__exit__(*error)
+                if error[0] is None:
+                    steps.at("after commit")
+                return result
+
+        module.transaction = Stepped
+
+
+def child(order: dict[str, Any], out: Path) -> None:
+    """The forked process: its output goes to files, its end is the command's."""
+    with out.with_suffix(".out").open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
+        os.dup2(stdout.fileno(), 1)
+        os.dup2(stderr.fileno(), 2)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.chdir(order["cwd"])
+    sys.argv = ["assay", *order["argv"]]
+    Steps(order).install()
+    code = 1
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Serve orders until standard input ends."""
+    out = Path(sys.argv[1])
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            child(order, out)
+        handle = os.pidfd_open(pid)
+        if not select.select([handle], [], [], order.get("kill_after"))[0]:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        os.close(handle)
+        answer = {
+            "code": os.waitstatus_to_exitcode(status),
+            "stdout": out.with_suffix(".out").read_text(),
+            "stderr": out.with_suffix(".err").read_text(),
+        }
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+SELECT 'birmingham/' || _period || '/' || _sheet || '/' || _row AS line_key,
+       'birmingham/' || right(card_number, 4) || '/' || 'birmingham/' || trim(regexp_replace(replace(lower(directorate), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') || '/' || strftime(spent_on, '%Y-%m') AS report_key,
+       'birmingham' AS council,
+       _period AS period,
+       date_trunc('month', spent_on)::DATE AS month,
+       spent_on,
+       'birmingham/' || right(card_number, 4) AS employee_code,
+       'birmingham/' || trim(regexp_replace(replace(lower(directorate), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') AS department_code,
+       trim(regexp_replace(replace(lower(merchant), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') AS merchant_code,
+       merchant_category AS merchant_category_code,
+       'birmingham/' || category_code AS expense_category_code,
+       coalesce(billed_gross, original_gross) AS gross_amount,
+       original_net AS net_amount,
+       original_gross AS original_amount,
+       coalesce(original_currency, 'GBP') AS currency_code
+FROM batch AS b

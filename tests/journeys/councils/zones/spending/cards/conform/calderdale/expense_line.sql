@@ -1,0 +1,16 @@
+SELECT 'calderdale/' || transaction_number AS line_key,
+       'calderdale/unknown' || '/' || 'calderdale/' || trim(regexp_replace(replace(lower(replace(expense_area, '(obsolete)', '')), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') || '/' || strftime(spent_on, '%Y-%m') AS report_key,
+       'calderdale' AS council,
+       _period AS period,
+       date_trunc('month', spent_on)::DATE AS month,
+       spent_on,
+       'calderdale/unknown' AS employee_code,
+       'calderdale/' || trim(regexp_replace(replace(lower(replace(expense_area, '(obsolete)', '')), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') AS department_code,
+       trim(regexp_replace(replace(lower(supplier), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') AS merchant_code,
+       trim(regexp_replace(replace(lower(merchant_category), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') AS merchant_category_code,
+       'calderdale/' || trim(regexp_replace(replace(lower(expense_type), '&', ' and '), '[^a-z0-9]+', '-', 'g'), '-') AS expense_category_code,
+       NULL AS gross_amount,
+       net_amount,
+       NULL AS original_amount,
+       'GBP' AS currency_code
+FROM batch AS b
