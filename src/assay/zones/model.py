@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from assay.errors import Misconfigured, nearest
+from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
 from assay.zones.yaml import Document
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -96,16 +97,48 @@ class PeriodFile(Strict):
         return self
 
 
+class LimitsFile(Strict):
+    """What reading one file may cost; what costs more is rejected."""
+
+    memory: str = Field("1GiB", description="The memory of the reading process.", pattern=SIZE_PATTERN)
+    seconds: int = Field(300, description="The time of reading, on the clock and of the processor.", ge=1)
+    unpacked: str = Field("2GiB", description="What an archive or a workbook unpacks to.", pattern=SIZE_PATTERN)
+    ratio: float = Field(200.0, description="How many times larger than packed a large archive may be.", gt=1)
+
+    def value(self) -> Limits:
+        """The limits as the readers take them."""
+        return Limits(size_bytes(self.memory), self.seconds, size_bytes(self.unpacked), self.ratio)
+
+
+class FixedColumnFile(Strict):
+    """A column of fixed-width text."""
+
+    name: str = Field(description="The column's header.", min_length=1)
+    start: int = Field(description="Its first character in a line, counted from 1.", ge=1)
+    width: int = Field(description="Its number of characters.", ge=1)
+
+
 class ReaderFile(Strict):
     """Hints for reading a file; what is left out is found."""
 
-    format: Literal["auto", "csv", "excel"] = Field("auto", description="By the suffix when auto.")
+    format: Literal["auto", "csv", "excel", "json", "jsonl", "parquet", "fixed"] = Field(
+        "auto", description="By the content when auto, and for text by the suffix; csv is any delimited text."
+    )
     sheet: str | None = Field(None, description="The sheet's name.")
     header_row: int | None = Field(None, description="The header's row, counted from 1.", ge=1)
     encoding: str | None = Field(None, description="Such as utf-8, cp1252, utf-16.")
     delimiter: str | None = Field(None, description="The character between cells.", min_length=1, max_length=1)
     quote: str | None = Field(None, description="The quote character.", max_length=1)
     footer: list[str] = Field([], description="Rows whose first text matches one of these are not data.")
+    member: str | None = Field(
+        None, description="A pattern of file names in a zip archive; all that fit are parts of one table."
+    )
+    records: str | None = Field(None, description="Where in a JSON document the list of records is: data.items.")
+    columns: list[FixedColumnFile] = Field([], description="The columns of fixed-width text.")
+    done_marker: str | None = Field(
+        None, description="The suffix of a file that says its data file is complete, such as .done.", pattern=r"^\."
+    )
+    limits: LimitsFile = Field(LimitsFile.model_construct(), description="What reading one file may cost.")
 
 
 class SourceFile(Strict):

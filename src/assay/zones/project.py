@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
+from assay.zones.limits import Limits
 from assay.zones.model import PipelineFile, PlatformFile, SourceFile, ZoneFile, checked
 from assay.zones.yaml import Document, read
 
@@ -42,16 +43,30 @@ class Period:
 
 
 @dataclass(frozen=True)
+class FixedColumn:
+    """A column of fixed-width text: `start` counts characters from 1."""
+
+    name: str
+    start: int
+    width: int
+
+
+@dataclass(frozen=True)
 class ReaderHints:
     """What a reader is told; what is None is found."""
 
-    format: Literal["auto", "csv", "excel"] = "auto"
+    format: Literal["auto", "csv", "excel", "json", "jsonl", "parquet", "fixed"] = "auto"
     sheet: str | None = None
     header_row: int | None = None
     encoding: str | None = None
     delimiter: str | None = None
     quote: str | None = None
     footer: tuple[str, ...] = ()
+    member: str | None = None
+    records: str | None = None
+    columns: tuple[FixedColumn, ...] = ()
+    done_marker: str | None = None
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -494,7 +509,9 @@ def _source(
         period=None if period is None else Period(period.origin, period.pattern, period.sql),
         reader=ReaderHints(
             reader.format, reader.sheet, reader.header_row, reader.encoding, reader.delimiter, reader.quote,
-            tuple(reader.footer),
+            tuple(reader.footer), member=reader.member, records=reader.records,
+            columns=tuple(FixedColumn(one.name, one.start, one.width) for one in reader.columns),
+            done_marker=reader.done_marker, limits=reader.limits.value(),
         ),  # fmt: skip
         clean_sql=reading.sql(clean_sql_path) if clean_sql_path.is_file() else None,
         clean_contract=reading.contract(clean_contract_path) if clean_contract_path.is_file() else None,
