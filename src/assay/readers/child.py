@@ -17,7 +17,7 @@ from typing import Any
 from assay.errors import AssayError, Misconfigured, Rejected
 from assay.readers import detect
 from assay.readers.archive import Member
-from assay.readers.grid import Grid
+from assay.readers.grid import Grid, TooWide
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
 
@@ -58,6 +58,8 @@ def _answer(request: dict[str, Any], limits: Limits, scratch: Path) -> dict[str,
         return {"grids": [_told(grid) for grid in grids]}
     except (Rejected, Misconfigured) as error:
         return {"error": error.to_dict()}
+    except TooWide as error:
+        return {"failed": str(error)}
     except MemoryError:
         return {"failed": f"the file needs more memory to read than the {limits.memory_bytes} bytes it may use"}
     except BaseException as error:  # noqa: BLE001 - the Excel parser's panic is not an Exception

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assay.errors import Misconfigured, Rejected
 from assay.findings import Cell, Finding
-from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, TooWide
+from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 
 if TYPE_CHECKING:
     from assay.zones.project import ReaderHints
@@ -263,8 +262,6 @@ def _gather(path: Path, dialect: Dialect, rows: int | None, folder: Path | None)
                 step = _step(taken)
         except _Broken as error:
             raise _malformed(path, dialect, done + error.record, reader.line_num, str(error)) from error
-        except TooWide as error:
-            raise _malformed(path, dialect, done + 1, reader.line_num, str(error)) from error
     return builder.build()
 
 
@@ -293,10 +290,18 @@ def _step(taken: list[list[str]]) -> int:
 
 
 def _add(builder: GridBuilder, records: list[list[str]], first: int) -> None:
-    columns = [pa.array(column, pa.string()) for column in zip_longest(*records)]
-    kinds = [pc.cast(pc.fill_null(pc.greater(pc.binary_length(texts), 0), False), pa.int8()) for texts in columns]
+    if len(records) <= _HEAD_ROWS:
+        for number, record in enumerate(records, start=first):
+            builder.add(number, record, [Kind.TEXT if cell else Kind.EMPTY for cell in record])
+        return
+    from assay.readers import columns
+
+    pairs = [columns.delimited(column) for column in zip_longest(*records)]
     builder.add_columns(
-        range(first, first + len(records)), pa.array(map(len, records), pa.int32()), columns, kinds
+        range(first, first + len(records)),
+        pa.array(map(len, records), pa.int32()),
+        [texts for texts, _ in pairs],
+        [kinds for _, kinds in pairs],
     )
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import python_calamine
 
 from assay.readers import detect, marks, values
 from assay.readers.compound import Malformed
-from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder
+from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 from assay.readers.marks import Marks
 from assay.readers.refusal import unreadable
 
@@ -135,27 +133,39 @@ def _add(
             cells = chunk[row - first]
             cells.extend([""] * (column + 1 - len(cells)))
             cells[column] = values.ErrorCell(text)
-    columns = [values.column(column) for column in zip_longest(*chunk, fillvalue="")]
-    widths = _widths([kinds for _, kinds in columns], len(chunk))
-    filled = pc.max(pc.indices_nonzero(pc.greater(widths, 0))).as_py()
-    if filled is None:
+    add = _add_rows if len(chunk) <= HEAD_ROWS else _add_columns
+    return add(builder, chunk, first, blank)
+
+
+def _add_rows(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
+    for number, cells in enumerate(chunk, start=first + 1):
+        row = list(map(values.cell, cells))
+        while row and row[-1][1] == Kind.EMPTY:
+            row.pop()
+        if not row:
+            blank += 1
+            continue
+        for waiting in range(number - blank, number):
+            builder.add(waiting, [], [])
+        blank = 0
+        builder.add(number, [text for text, _ in row], [kind for _, kind in row])
+    return blank
+
+
+def _add_columns(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
+    from assay.readers import columns
+
+    pairs = [columns.column(column) for column in zip_longest(*chunk, fillvalue="")]
+    widths = columns.widths([kinds for _, kinds in pairs], len(chunk))
+    height, used = columns.last_filled(widths)
+    if not height:
         return blank + len(chunk)
-    used, height = int(pc.max(widths).as_py()), int(filled) + 1
-    if blank:
-        builder.add_columns(range(first - blank + 1, first + 1), pa.repeat(pa.scalar(0, pa.int32()), blank), [], [])
+    for waiting in range(first - blank + 1, first + 1):
+        builder.add(waiting, [], [])
     builder.add_columns(
         range(first + 1, first + height + 1),
         widths.slice(0, height),
-        [texts.slice(0, height) for texts, _ in columns[:used]],
-        [kinds.slice(0, height) for _, kinds in columns[:used]],
+        [texts.slice(0, height) for texts, _ in pairs[:used]],
+        [kinds.slice(0, height) for _, kinds in pairs[:used]],
     )
     return len(chunk) - height
-
-
-def _widths(kinds: Sequence[pa.Array], height: int) -> pa.Array:
-    """Each row's own width: up to its last cell that is not empty."""
-    widths = pa.repeat(pa.scalar(0, pa.int32()), height)
-    for index, column in enumerate(kinds):
-        here = pa.scalar(index + 1, pa.int32())
-        widths = pc.if_else(pc.greater(column, 0), here, widths)
-    return widths
