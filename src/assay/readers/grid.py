@@ -42,7 +42,7 @@ class Grid:
     `sheet` is None for a file without sheets; inside an archive it is the member's name, for a workbook
     in one `member!sheet`, and `member` alone is the archive's name for it.
     `typed` says that `k0`… are the file's own types, as in a workbook, and not only empty or text.
-    `merged` are the merged blocks of the sheet; only the first cell of a block has a text.
+    `merged` are the merged blocks of the sheet, of which the first cell alone is shown.
     `hidden_rows` (1-based) and `hidden_columns` (zero-based) are told by xlsx files, where a filter hides rows.
     `files` are the Arrow files that the table is mapped from, when a child process left it.
     """
