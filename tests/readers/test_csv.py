@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import Rejected
-from assay.readers import csv
+from assay.readers import csv, csv_blocks
 from assay.zones.project import ReaderHints
 
 
@@ -156,3 +156,49 @@ def test_any_table_comes_back(
     grid = csv.read(csv.to_utf8(path, dialect, folder / "utf8"), dialect)
     found = [[row[f"c{i}"] for i in range(row["cells"])] for row in grid.table.to_pylist()]
     assert found == table
+
+
+@given(
+    text=st.text(st.sampled_from('ab,"\n'), max_size=40),
+    quote=st.sampled_from(['"', "", "'"]),
+    ends=st.sampled_from(["\n", "\r\n", "\r"]),
+    chunk=st.sampled_from([1, 2, 3, 1 << 20]),
+)
+def test_reading_by_blocks_gives_what_reading_by_records_gives(
+    tmp_path_factory: Any, text: str, quote: str, ends: str, chunk: int
+) -> None:
+    path = written(tmp_path_factory.mktemp("csv"), text.replace("\n", ends))
+    dialect = csv.Dialect("utf-8", ",", quote, False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "CHUNK_BYTES", chunk)
+        by_blocks = csv_blocks.read(path, dialect)
+    if by_blocks is not None:
+        assert by_blocks.table.to_pylist() == csv.by_records(path, dialect).table.to_pylist()
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", '"a","b"\r\n"1","x""y"\r\n\r\n', 'a,"b\nc"\n', "é,b\n,"])
+def test_a_file_in_order_is_read_by_blocks(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, content)
+    dialect = csv.Dialect("utf-8", ",", '"', False)
+    found = csv_blocks.read(path, dialect, tmp_path)
+    assert found is not None
+    assert found.table.to_pylist() == csv.by_records(path, dialect).table.to_pylist()
+
+
+@pytest.mark.parametrize("content", ["a,b\n1\n", '"a"x,b\n1,2\n', 'a,"b', "\n", "", 'a"b,c\n', "a\rb\n"])
+def test_any_other_file_is_left_to_the_reader_by_records(tmp_path: Path, content: str) -> None:
+    assert csv_blocks.read(written(tmp_path, content), csv.Dialect("utf-8", ",", '"', False), tmp_path) is None
+    assert not list(tmp_path.glob("*.arrow"))
+
+
+@pytest.mark.parametrize("last", ["a,b\n", "a,b,c\n", '"a"x,b\n'])
+def test_a_long_file_is_read_the_same_way(tmp_path: Path, last: str) -> None:
+    path = written(tmp_path, "007,été\n" * 200_000 + last)
+    dialect = csv.Dialect("utf-8", ",", '"', False)
+    if '"' in last:
+        with pytest.raises(Rejected, match="record 200001"):
+            csv.read(path, dialect)
+        return
+    grid = csv.read(path, dialect)
+    assert grid.table["row"].to_pylist() == list(range(1, 200_002))
+    assert grid.table["c1"].to_pylist() == ["été"] * 200_000 + ["b"]

@@ -41,7 +41,12 @@ def column(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
 def delimited(values: Sequence[str | None]) -> tuple[pa.Array, pa.Array]:
     """A column of delimited text as (texts, kinds); an empty cell keeps its empty text, an absent one is null."""
     texts = pa.array(values, pa.string())
-    return texts, pc.cast(pc.fill_null(pc.greater(pc.binary_length(texts), 0), False), pa.int8())
+    return texts, text_kinds(texts)
+
+
+def text_kinds(texts: pa.Array) -> pa.Array:
+    """The kinds of a column of delimited text: empty or text."""
+    return pc.cast(pc.fill_null(pc.greater(pc.binary_length(texts), 0), False), pa.int8())
 
 
 def widths(kinds: Sequence[pa.Array], height: int) -> pa.Array:

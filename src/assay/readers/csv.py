@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -26,6 +26,8 @@ FIELD_LIMIT = 1 << 24
 DELIMITERS = (",", ";", "\t", "|")
 #: The mark that begins a Unicode text; it belongs to no cell.
 BOM = "\ufeff"
+#: A smaller file is read before the faster way is even prepared.
+BLOCKS_FROM_BYTES = 1 << 20
 _HEAD_ROWS = 100
 
 #: Longest first, because the mark of UTF-32 begins with the one of UTF-16.
@@ -98,7 +100,7 @@ def to_utf8(path: Path, dialect: Dialect, into: Path) -> Path:
 
 def head(path_utf8: Path, dialect: Dialect, rows: int = 200) -> Grid:
     """The first records, enough to find the header."""
-    return _gather(path_utf8, dialect, rows, None)
+    return by_records(path_utf8, dialect, rows=rows)
 
 
 def read(path_utf8: Path, dialect: Dialect, folder: Path | None = None) -> Grid:
@@ -107,7 +109,37 @@ def read(path_utf8: Path, dialect: Dialect, folder: Path | None = None) -> Grid:
     `row` is the number of the record, which is the row that a spreadsheet program shows; a quoted cell with line
     breaks makes later lines of the file have higher numbers. With a `folder` the cells go to Arrow files there.
     """
-    return _gather(path_utf8, dialect, None, folder)
+    if path_utf8.stat().st_size >= BLOCKS_FROM_BYTES:
+        from assay.readers import csv_blocks
+
+        grid = csv_blocks.read(path_utf8, dialect, folder)
+        if grid is not None:
+            return grid
+    return by_records(path_utf8, dialect, folder)
+
+
+def by_records(path_utf8: Path, dialect: Dialect, folder: Path | None = None, rows: int | None = None) -> Grid:
+    """`read` for any file, record by record; `rows` stops it early."""
+    csv.field_size_limit(FIELD_LIMIT)
+    builder = GridBuilder(folder=folder)
+    done, taken = 0, []
+    with path_utf8.open(encoding="utf-8", newline="") as file:
+        reader = records(file, dialect)
+        first = islice(reader, rows)
+        step = _HEAD_ROWS
+        try:
+            while taken := _counted(first, step):
+                _add(builder, taken, done + 1)
+                done += len(taken)
+                step = _step(taken)
+        except _Broken as error:
+            raise _malformed(path_utf8, dialect, done + error.record, reader.line_num, str(error)) from error
+    return builder.build()
+
+
+def records(file: IO[str], dialect: Dialect) -> Any:
+    """The standard library's strict reader of an open file, as the dialect says."""
+    return csv.reader(file, **_format(dialect.delimiter, dialect.quote, strict=True))
 
 
 def plain(path_utf8: Path, dialect: Dialect) -> bool:
@@ -245,24 +277,6 @@ def _format(delimiter: str, quote: str, *, strict: bool) -> dict[str, Any]:
     if quote:
         return {"delimiter": delimiter, "quotechar": quote, "strict": strict}
     return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None, "strict": strict}
-
-
-def _gather(path: Path, dialect: Dialect, rows: int | None, folder: Path | None) -> Grid:
-    csv.field_size_limit(FIELD_LIMIT)
-    builder = GridBuilder(folder=folder)
-    done, taken = 0, []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, **_format(dialect.delimiter, dialect.quote, strict=True))
-        records = islice(reader, rows)
-        step = _HEAD_ROWS
-        try:
-            while taken := list(_counted(records, step)):
-                _add(builder, taken, done + 1)
-                done += len(taken)
-                step = _step(taken)
-        except _Broken as error:
-            raise _malformed(path, dialect, done + error.record, reader.line_num, str(error)) from error
-    return builder.build()
 
 
 class _Broken(Exception):

@@ -100,6 +100,11 @@ class GridBuilder:
         self._flush()
         self._keep(pa.array(rows, pa.int64()), cells, texts, kinds)
 
+    def discard(self) -> None:
+        """Forgets every row, and removes what was written."""
+        self._numbers, self._texts, self._kinds, self._gathered = [], [], [], 0
+        self._chunks.discard()
+
     def build(
         self,
         *,
@@ -206,6 +211,9 @@ class _Chunks:
     def prepend(self, table: pa.Table) -> None:
         raise NotImplementedError
 
+    def discard(self) -> None:
+        raise NotImplementedError
+
     def finish(self) -> tuple[str, ...]:
         """Ends the writing; the names of the files written, if any."""
         raise NotImplementedError
@@ -223,6 +231,9 @@ class _Memory(_Chunks):
 
     def prepend(self, table: pa.Table) -> None:
         self._tables.insert(0, table)
+
+    def discard(self) -> None:
+        self._tables = []
 
     def finish(self) -> tuple[str, ...]:
         return ()
@@ -251,6 +262,12 @@ class _Spill(_Chunks):
         self.finish()
         with pa.ipc.new_file(str(self._new_file(0)), table.schema) as writer:
             writer.write_table(table)
+
+    def discard(self) -> None:
+        self.finish()
+        for file in self._files:
+            file.unlink()
+        self._files = []
 
     def finish(self) -> tuple[str, ...]:
         if self._writer is not None:
