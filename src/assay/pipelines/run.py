@@ -25,6 +25,7 @@ from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
+from assay.stores import ingress
 from assay.stores.database import Connection, advisory_key, transaction
 from assay.zones.project import Pipeline, Source
 
@@ -76,18 +77,9 @@ def source_of(pipeline: Pipeline, file: Path, name: str | None = None) -> Source
 
 
 def waiting_files(pipeline: Pipeline) -> list[Path]:
-    """The files in the pipeline's ingress folder that some source expects, by name; unfinished ones left out."""
-    if not pipeline.ingress.is_dir():
-        return []
-    patterns = [pattern for source in pipeline.sources.values() for pattern in source.files]
-    return sorted(
-        path
-        for path in pipeline.ingress.iterdir()
-        if path.is_file()
-        and not path.name.startswith(("~$", "."))
-        and path.suffix.lower() not in (".part", ".tmp")
-        and any(fnmatch.fnmatchcase(path.name, pattern) for pattern in patterns)
-    )
+    """The complete files in the pipeline's ingress folder that some source expects, by name."""
+    markers = {pattern: s.reader.done_marker for s in pipeline.sources.values() for pattern in s.files}
+    return ingress.waiting(pipeline.ingress, markers)
 
 
 @contextmanager

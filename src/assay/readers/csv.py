@@ -7,13 +7,15 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from assay.errors import Misconfigured, Rejected
 from assay.findings import Cell, Finding
-from assay.readers.grid import Grid, GridBuilder, Kind
+from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 
 if TYPE_CHECKING:
     from assay.zones.model import ReaderHints
@@ -22,6 +24,11 @@ CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 16
 FIELD_LIMIT = 1 << 24
 DELIMITERS = (",", ";", "\t", "|")
+#: The mark that begins a Unicode text; it belongs to no cell.
+BOM = "\ufeff"
+#: A smaller file is read before the faster way is even prepared.
+BLOCKS_FROM_BYTES = 1 << 20
+_HEAD_ROWS = 100
 
 #: Longest first, because the mark of UTF-32 begins with the one of UTF-16.
 _MARKS = (
@@ -46,15 +53,29 @@ class Dialect:
 
 def detect(path: Path, hints: ReaderHints) -> Dialect:
     """The dialect of a file, declared or found; every byte is decoded, and none is ever replaced."""
+    encoding, bom = encoding_of(path, hints)
+    with path.open("rb") as file:
+        sample = file.read(SAMPLE_BYTES)
+    text = codecs.getincrementaldecoder(encoding)("strict").decode(sample).removeprefix(BOM)
+    quote = '"' if hints.quote is None else hints.quote
+    delimiter = hints.delimiter or _delimiter(text, quote, whole=len(sample) < SAMPLE_BYTES)
+    return Dialect(encoding, delimiter, quote, bom, hints.header_row)
+
+
+def encoding_of(path: Path, hints: ReaderHints) -> tuple[str, bool]:
+    """The encoding of a text, declared or found, and whether a mark begins it; `Rejected` where a byte does not fit."""
     with path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
     marked = next((name for mark, name in _MARKS if sample.startswith(mark)), None)
     encoding = _encoding(sample, marked, hints)
-    _check_decodes(path, encoding, marked, declared=hints.encoding is not None)
-    text = codecs.getincrementaldecoder(_reading(encoding, marked))("strict").decode(sample)
-    quote = '"' if hints.quote is None else hints.quote
-    delimiter = hints.delimiter or _delimiter(text, quote, whole=len(sample) < SAMPLE_BYTES)
-    return Dialect(encoding, delimiter, quote, marked is not None, hints.header_row)
+    if marked is not None and not encoding.startswith(marked):
+        what = f"the text begins with the mark of {marked}, but {encoding} is declared"
+        raise Rejected(
+            what, [Finding("wrong_encoding", what, expected=encoding)], where=path.name, expected=encoding,
+            next=f"deliver the file as {encoding}, or declare `reader.encoding: {marked}`",
+        )  # fmt: skip
+    _check_decodes(path, encoding, declared=hints.encoding is not None)
+    return encoding, marked is not None
 
 
 def to_utf8(path: Path, dialect: Dialect, into: Path) -> Path:
@@ -63,13 +84,14 @@ def to_utf8(path: Path, dialect: Dialect, into: Path) -> Path:
         with path.open("rb") as file:
             _refuse_nul(path, iter(lambda: file.read(CHUNK_BYTES), b""))
         return path
-    decoder = codecs.getincrementaldecoder(_reading(dialect.encoding, dialect.encoding if dialect.bom else None))(
-        "strict"
-    )
+    decoder = codecs.getincrementaldecoder(dialect.encoding)("strict")
     target = into / f"{path.name}.utf8" if into.is_dir() else into
+    begun = False
     with path.open("rb") as file, target.open("wb") as out:
         for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            out.write(decoder.decode(chunk).encode("utf-8"))
+            text = decoder.decode(chunk)
+            out.write((text if begun else text.removeprefix(BOM)).encode("utf-8"))
+            begun = begun or bool(text)
         out.write(decoder.decode(b"", final=True).encode("utf-8"))
     with target.open("rb") as file:
         _refuse_nul(path, iter(lambda: file.read(CHUNK_BYTES), b""))
@@ -78,12 +100,46 @@ def to_utf8(path: Path, dialect: Dialect, into: Path) -> Path:
 
 def head(path_utf8: Path, dialect: Dialect, rows: int = 200) -> Grid:
     """The first records, enough to find the header."""
-    return _gather(path_utf8, dialect, rows)
+    return by_records(path_utf8, dialect, rows=rows)
 
 
-def read(path_utf8: Path, dialect: Dialect) -> Grid:
-    """Every record, read strictly: a quote out of place is an error, not a guess."""
-    return _gather(path_utf8, dialect, None)
+def read(path_utf8: Path, dialect: Dialect, folder: Path | None = None) -> Grid:
+    """Every record, read strictly: a quote out of place is an error, not a guess.
+
+    `row` is the number of the record, which is the row that a spreadsheet program shows; a quoted cell with line
+    breaks makes later lines of the file have higher numbers. With a `folder` the cells go to Arrow files there.
+    """
+    if path_utf8.stat().st_size >= BLOCKS_FROM_BYTES:
+        from assay.readers import csv_blocks
+
+        grid = csv_blocks.read(path_utf8, dialect, folder)
+        if grid is not None:
+            return grid
+    return by_records(path_utf8, dialect, folder)
+
+
+def by_records(path_utf8: Path, dialect: Dialect, folder: Path | None = None, rows: int | None = None) -> Grid:
+    """`read` for any file, record by record; `rows` stops it early."""
+    csv.field_size_limit(FIELD_LIMIT)
+    builder = GridBuilder(folder=folder)
+    done, taken = 0, []
+    with path_utf8.open(encoding="utf-8", newline="") as file:
+        reader = records(file, dialect)
+        first = islice(reader, rows)
+        step = _HEAD_ROWS
+        try:
+            while taken := _counted(first, step):
+                _add(builder, taken, done + 1)
+                done += len(taken)
+                step = _step(taken)
+        except _Broken as error:
+            raise _malformed(path_utf8, dialect, done + error.record, reader.line_num, str(error)) from error
+    return builder.build()
+
+
+def records(file: IO[str], dialect: Dialect) -> Any:
+    """The standard library's strict reader of an open file, as the dialect says."""
+    return csv.reader(file, **_format(dialect.delimiter, dialect.quote, strict=True))
 
 
 def plain(path_utf8: Path, dialect: Dialect) -> bool:
@@ -133,22 +189,18 @@ def _encoding(sample: bytes, marked: str | None, hints: ReaderHints) -> str:
     return "utf-8"
 
 
-def _reading(encoding: str, marked: str | None) -> str:
-    """The codec that also swallows the mark."""
-    return "utf-8-sig" if marked == "utf-8" and encoding == "utf-8" else encoding
-
-
-def _check_decodes(path: Path, encoding: str, marked: str | None, *, declared: bool) -> None:
-    decoder = codecs.getincrementaldecoder(_reading(encoding, marked))("strict")
+def _check_decodes(path: Path, encoding: str, *, declared: bool) -> None:
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
     done, lines = 0, 1
     with path.open("rb") as file:
         for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
             held = len(decoder.getstate()[0])
             try:
-                lines += decoder.decode(chunk).count("\n")
+                decoder.decode(chunk)
             except UnicodeError as error:
                 raise _undecodable(path, encoding, error, done - held, lines, declared) from error
             done += len(chunk)
+            lines += chunk.count(b"\n")
     held = len(decoder.getstate()[0])
     try:
         decoder.decode(b"", final=True)
@@ -159,17 +211,35 @@ def _check_decodes(path: Path, encoding: str, marked: str | None, *, declared: b
 def _undecodable(
     path: Path, encoding: str, error: UnicodeError, base: int, lines: int, declared: bool
 ) -> Rejected:
-    start, found = 0, ""
+    start, around = 0, b""
     if isinstance(error, UnicodeDecodeError):
         start = error.start
-        found = error.object[start : start + 4].hex(" ")
-        lines += error.object[:start].count(b"\n")
+        around = bytes(error.object)
+        lines += around[:start].count(b"\n")
+    found = around[start : start + 4].hex(" ")
     what = f"the text is not {encoding}: byte {base + start} (line {lines}) does not decode"
     finding = Finding(
         "wrong_encoding", what, expected=encoding, cells=(Cell(row=lines, found=f"bytes {found}" if found else None),)
     )
-    step = "correct `reader.encoding`" if declared else "declare `reader.encoding` (often cp1252)"
-    return Rejected(what, [finding], where=path.name, expected=encoding, next=f"{step} or deliver the file as UTF-8")
+    proposal = _looks_like(around, start)
+    step = "correct `reader.encoding`" if declared else "declare `reader.encoding`"
+    return Rejected(
+        what, [finding], where=path.name, expected=encoding,
+        next=f"{proposal or step}, or deliver the file as UTF-8",
+    )  # fmt: skip
+
+
+def _looks_like(text: bytes, at: int) -> str | None:
+    """A proposal, never taken by itself: what the place reads like in the commonest encoding of office programs."""
+    if at >= len(text):
+        return None
+    first = max(text.rfind(b"\n", 0, at) + 1, at - 10)
+    try:
+        letter, around = text[at : at + 1].decode("cp1252"), text[first : at + 10].decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    words = " ".join(around.split())
+    return f'it looks like cp1252 ("{letter}" in "{words}"): if that is right declare `reader.encoding: cp1252`'
 
 
 def _refuse_nul(path: Path, chunks: Iterator[bytes]) -> None:
@@ -209,17 +279,49 @@ def _format(delimiter: str, quote: str, *, strict: bool) -> dict[str, Any]:
     return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None, "strict": strict}
 
 
-def _gather(path: Path, dialect: Dialect, rows: int | None) -> Grid:
-    csv.field_size_limit(FIELD_LIMIT)
-    builder = GridBuilder()
-    number = 0
-    with path.open(encoding="utf-8", newline="") as file:
-        records = csv.reader(file, **_format(dialect.delimiter, dialect.quote, strict=True))
-        try:
-            for number, record in enumerate(islice(records, rows), start=1):
-                builder.add(number, record, [Kind.TEXT if cell else Kind.EMPTY for cell in record])
-        except csv.Error as error:
-            what = f"record {number + 1} (near line {records.line_num}) cannot be read: {error}"
-            finding = Finding("malformed_record", what, cells=(Cell(row=number + 1),))
-            raise Rejected(what, [finding], where=path.name) from error
-    return builder.build()
+class _Broken(Exception):
+    """A record cannot be read; `record` counts from 1 in its chunk."""
+
+    def __init__(self, record: int, what: str) -> None:
+        super().__init__(what)
+        self.record = record
+
+
+def _counted(records: Iterator[list[str]], most: int) -> list[list[str]]:
+    taken: list[list[str]] = []
+    try:
+        taken.extend(islice(records, most))
+    except csv.Error as error:
+        # `extend` keeps what came before the error.
+        raise _Broken(len(taken) + 1, str(error)) from error
+    return taken
+
+
+def _step(taken: list[list[str]]) -> int:
+    """How many records to take next, so that a chunk of a wide file has no more cells than one of a narrow file."""
+    widest = max(map(len, taken))
+    return max(1, min(ROWS_PER_CHUNK, CELLS_PER_CHUNK // max(1, widest)))
+
+
+def _add(builder: GridBuilder, records: list[list[str]], first: int) -> None:
+    if len(records) <= _HEAD_ROWS:
+        for number, record in enumerate(records, start=first):
+            builder.add(number, record, [Kind.TEXT if cell else Kind.EMPTY for cell in record])
+        return
+    from assay.readers import columns
+
+    pairs = [columns.delimited(column) for column in zip_longest(*records)]
+    builder.add_columns(
+        range(first, first + len(records)),
+        pa.array(map(len, records), pa.int32()),
+        [texts for texts, _ in pairs],
+        [kinds for _, kinds in pairs],
+    )
+
+
+def _malformed(path: Path, dialect: Dialect, record: int, line: int, told: str) -> Rejected:
+    what = f"record {record} (near line {line}) cannot be read: {told}"
+    step = "correct the file and deliver it again"
+    if dialect.quote and ("expected after" in told or "end of data" in told or "field limit" in told):
+        step += f'; where {dialect.quote} is an ordinary character in this source, declare `reader.quote: ""`'
+    return Rejected(what, [Finding("malformed_record", what, cells=(Cell(row=record),))], where=path.name, next=step)

@@ -1,133 +1,171 @@
-"""Workbooks (xlsx, xlsm, xls, ods): every sheet as text cells, with error cells kept apart from empty ones."""
+"""Workbooks (xlsx, xlsm, xlsb, xls, ods): every sheet as text cells, with error cells kept apart from empty ones."""
 
 from __future__ import annotations
 
-import datetime
-import math
-from decimal import Decimal
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import python_calamine
 
-from assay.errors import Rejected
-from assay.findings import Finding
-from assay.readers import excel_errors
+from assay.readers import detect, marks, values
 from assay.readers.compound import Malformed
-from assay.readers.grid import Grid, GridBuilder, Kind
+from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
+from assay.readers.marks import Marks
+from assay.readers.refusal import unreadable
 
 if TYPE_CHECKING:
     from assay.zones.model import ReaderHints
 
-SIGNIFICANT_DIGITS = 15
+FORMS = ("xlsx", "xlsb", "xls", "ods")
+EXPECTED = "an xlsx, xlsm, xlsb, xls or ods file"
+UNPROTECT = "remove the password and deliver the file again"
+
+#: The parser lays a sheet out as a full rectangle of 24 bytes a cell, so that one stray cell costs gigabytes.
+CELLS_PER_SHEET = 60_000_000
+
+#: Rows taken apart from the rest, because they often mix texts into columns of numbers.
+HEAD_ROWS = 100
 
 
-def read(path: Path, hints: ReaderHints) -> tuple[Grid, ...]:
-    """All sheets of a workbook, hidden ones too; choosing among them is `locate`'s work."""
-    form = excel_errors.form_of(path)
-    if form not in ("xlsx", "xls", "ods"):
-        raise unreadable(path, f"the content is {form}, not an xlsx, xlsm, xls or ods workbook")
+def read(path: Path, hints: ReaderHints, folder: Path | None = None) -> tuple[Grid, ...]:
+    """All work sheets of a workbook, hidden ones too; choosing among them is `locate`'s work.
+
+    With a `folder` the cells go to Arrow files there. Raises `Rejected` for what cannot be read.
+    """
+    form = detect.form_of(path)
+    if form not in FORMS:
+        raise unreadable(path, f"the content is {form}, not a workbook", expected=EXPECTED)
     try:
-        # By content, not by suffix: an xlsx that was renamed to .xls is common.
-        with path.open("rb") as file, python_calamine.CalamineWorkbook.from_filelike(file) as book:
-            sheets = [sheet for sheet in book.sheets_metadata]
-            errors = excel_errors.find(path, form, [sheet.name for sheet in sheets])
-            return tuple(
-                _grid(book, sheet, errors.get(index, {}))
-                for index, sheet in enumerate(sheets)
-                if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
-            )
+        if form == "xlsx":
+            _check_area(path)
+        with _suffixed(path, form) as named, python_calamine.CalamineWorkbook.from_path(named) as book:
+            return _sheets(path, form, book, folder)
     except python_calamine.PasswordError as error:
-        raise unreadable(path, "the workbook is protected by a password") from error
-    except (python_calamine.CalamineError, Malformed, OSError, ValueError) as error:
+        raise unreadable(path, "the workbook is protected by a password", next=UNPROTECT) from error
+    except (python_calamine.CalamineError, Malformed, OSError, ValueError, KeyError) as error:
         raise unreadable(path, f"the workbook cannot be read: {error}") from error
 
 
-def number_text(value: float) -> str:
-    """A number as people see it in a cell: at most 15 significant digits, never an exponent."""
-    text = repr(value)
-    if not math.isfinite(value):
-        return text
-    if len(Decimal(text).as_tuple().digits) > SIGNIFICANT_DIGITS:
-        text = f"{value:.{SIGNIFICANT_DIGITS}g}"
-    plain = format(Decimal(text), "f")
-    if "." in plain:
-        plain = plain.rstrip("0").rstrip(".")
-    return "0" if plain == "-0" else plain
+@contextmanager
+def _suffixed(path: Path, form: str) -> Iterator[Path]:
+    """The file under the suffix of its content, by which the parser chooses: an xlsx renamed to .xls is common."""
+    if path.suffix == f".{form}":
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        named = Path(folder) / f"book.{form}"
+        named.symlink_to(path.resolve())
+        yield named
 
 
-def cell(value: Any) -> tuple[str | None, Kind]:
-    """The text and kind of one value of the parser."""
-    if isinstance(value, str):
-        return (value, Kind.TEXT) if value else (None, Kind.EMPTY)
-    if isinstance(value, bool):
-        return ("true" if value else "false"), Kind.BOOLEAN
-    if isinstance(value, (int, float)):
-        return (str(value) if isinstance(value, int) else number_text(value)), Kind.NUMBER
-    if isinstance(value, datetime.datetime):
-        midnight = value.time() == datetime.time()
-        return (value.date().isoformat() if midnight else value.isoformat(sep=" ")), Kind.DATE
-    if isinstance(value, datetime.date):
-        return value.isoformat(), Kind.DATE
-    if isinstance(value, datetime.time):
-        return value.isoformat(), Kind.TIME
-    if isinstance(value, datetime.timedelta):
-        return _duration(value), Kind.DURATION
-    return None, Kind.EMPTY
+def _check_area(path: Path) -> None:
+    from assay.readers import marks_xlsx
+
+    area = marks_xlsx.area(path)
+    if area is not None and area[1] > CELLS_PER_SHEET:
+        raise unreadable(
+            path,
+            f"a sheet reaches from {area[0].replace(':', ' to ')}, {area[1]:,} cells; "
+            f"at most {CELLS_PER_SHEET:,} are read",
+            next="delete the stray cells far from the table (Ctrl+End shows the last one), save, and deliver again",
+        )
 
 
-def unreadable(path: Path, what: str) -> Rejected:
-    """The error for a file that cannot be read at all."""
-    return Rejected(what, [Finding("unreadable_file", what)], where=path.name)
+def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid, ...]:
+    sheets = list(book.sheets_metadata)
+    grids = []
+    # The scan and the parser work at the same time: both leave the interpreter free for long stretches.
+    with ThreadPoolExecutor(1) as pool:
+        scan = pool.submit(marks.find, path, form, [sheet.name for sheet in sheets])
+        for index, sheet in enumerate(sheets):
+            if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet:
+                parsed = book.get_sheet_by_index(index)
+                grids.append(_grid(parsed, sheet, scan.result().get(index, Marks()), folder))
+    return tuple(grids)
 
 
-def _duration(value: datetime.timedelta) -> str:
-    sign = "-" if value < datetime.timedelta() else ""
-    whole = abs(value)
-    seconds = whole.days * 86_400 + whole.seconds
-    text = f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{text}.{whole.microseconds:06d}" if whole.microseconds else text
+def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
+    builder = GridBuilder(sheet.name, sheet.visible != python_calamine.SheetVisibleEnum.Visible, folder, typed=True)
+    errors: dict[int, dict[int, str]] = {}
+    for (row, column), text in found.errors.items():
+        errors.setdefault(row, {})[column] = text
+    first = blank = width = 0
+    for chunk in _chunks(parsed, max(errors, default=-1)):
+        blank = _add(builder, chunk, first, errors, blank)
+        first, width = first + len(chunk), max(width, len(chunk[0]))
+    merged = [(top, left, bottom, right) for (top, left), (bottom, right) in parsed.merged_cell_ranges or ()]
+    return builder.build(
+        merged=sorted(set(merged or found.merged)),
+        hidden_rows=sorted(row + 1 for row in found.hidden_rows if row < first),
+        hidden_columns=sorted(column for column in found.hidden_columns if column < width),
+    )
 
 
-def _grid(
-    book: python_calamine.CalamineWorkbook,
-    sheet: python_calamine.SheetMetadata,
-    errors: dict[tuple[int, int], str],
-) -> Grid:
-    hidden = sheet.visible != python_calamine.SheetVisibleEnum.Visible
-    rows = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
-    by_row: dict[int, dict[int, str]] = {}
-    for (row, column), text in errors.items():
-        by_row.setdefault(row, {})[column] = text
-    # An error cell beyond the parser's last cell still counts: the parser took it for empty.
-    height = max(len(rows), max(by_row, default=-1) + 1)
-    builder = GridBuilder(sheet.name, hidden)
-    blanks: list[int] = []
-    for index in range(height):
-        texts, kinds = _row(rows[index] if index < len(rows) else [], by_row.get(index, {}))
-        if not texts:
-            blanks.append(index + 1)
+def _chunks(parsed: Any, last_error: int) -> Iterator[list[list[Any]]]:
+    """The rows of a sheet from its first row and column on, all of one width, some at a time."""
+    # `iter_rows` begins at the first row of the sheet, but at the first column that is filled.
+    margin = [""] * (parsed.start[1] if parsed.start else 0)
+    width = len(margin) + max(1, parsed.width)
+    step = max(1, min(ROWS_PER_CHUNK, CELLS_PER_CHUNK // width))
+    rows, done = parsed.iter_rows(), 0
+    # Titles and headers stand in the first rows: apart from them, most columns are of one type.
+    while chunk := list(islice(rows, step if done else min(step, HEAD_ROWS))):
+        done += len(chunk)
+        yield [margin + cells for cells in chunk] if margin else chunk
+    # An error cell below the parser's last cell still counts: the parser took it for empty.
+    while done <= last_error:
+        height = min(step, last_error + 1 - done)
+        done += height
+        yield [[""] * width for _ in range(height)]
+
+
+def _add(
+    builder: GridBuilder, chunk: list[list[Any]], first: int, errors: dict[int, dict[int, str]], blank: int
+) -> int:
+    """Adds rows from zero-based row `first`; blank rows at the end wait, and their number is returned."""
+    for row in range(first, first + len(chunk)) if errors else ():
+        for column, text in errors.get(row, {}).items():
+            cells = chunk[row - first]
+            cells.extend([""] * (column + 1 - len(cells)))
+            cells[column] = values.ErrorCell(text)
+    add = _add_rows if len(chunk) <= HEAD_ROWS else _add_columns
+    return add(builder, chunk, first, blank)
+
+
+def _add_rows(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
+    for number, cells in enumerate(chunk, start=first + 1):
+        row = list(map(values.cell, cells))
+        while row and row[-1][1] == Kind.EMPTY:
+            row.pop()
+        if not row:
+            blank += 1
             continue
-        for blank in blanks:
-            builder.add(blank, [], [])
-        blanks = []
-        builder.add(index + 1, texts, kinds)
-    return builder.build()
+        for waiting in range(number - blank, number):
+            builder.add(waiting, [], [])
+        blank = 0
+        builder.add(number, [text for text, _ in row], [kind for _, kind in row])
+    return blank
 
 
-def _row(values: list[Any], errors: dict[int, str]) -> tuple[list[str | None], list[int]]:
-    texts: list[str | None] = []
-    kinds: list[int] = []
-    for value in values:
-        text, kind = cell(value)
-        texts.append(text)
-        kinds.append(kind)
-    for column, text in errors.items():
-        missing = column + 1 - len(texts)
-        texts.extend([None] * missing)
-        kinds.extend([Kind.EMPTY] * missing)
-        texts[column], kinds[column] = text, Kind.ERROR
-    while kinds and kinds[-1] == Kind.EMPTY:
-        texts.pop()
-        kinds.pop()
-    return texts, kinds
+def _add_columns(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
+    from assay.readers import columns
+
+    pairs = [columns.column(column) for column in zip_longest(*chunk, fillvalue="")]
+    widths = columns.widths([kinds for _, kinds in pairs], len(chunk))
+    height, used = columns.last_filled(widths)
+    if not height:
+        return blank + len(chunk)
+    for waiting in range(first - blank + 1, first + 1):
+        builder.add(waiting, [], [])
+    builder.add_columns(
+        range(first + 1, first + height + 1),
+        widths.slice(0, height),
+        [texts.slice(0, height) for texts, _ in pairs[:used]],
+        [kinds.slice(0, height) for _, kinds in pairs[:used]],
+    )
+    return len(chunk) - height

@@ -4,70 +4,60 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 import assay
-from assay.errors import Rejected, Unavailable
+from assay.errors import Misconfigured, Rejected, Unavailable
 from assay.findings import Finding
-from assay.readers.excel import unreadable
-from assay.readers.grid import Grid
+from assay.readers.grid import Grid, joined, mapped
+from assay.readers.refusal import unreadable
+from assay.zones.limits import Limits
 
 if TYPE_CHECKING:
     from assay.zones.model import ReaderHints
 
+__all__ = ["Limits", "read_limited"]
+
 ANSWER = "answer.json"
-EXCEL_SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".xlsb", ".xltx", ".xltm", ".xlt"})
-_HINTS = ("format", "sheet", "header_row", "encoding", "delimiter", "quote")
+_HINTS = ("format", "encoding", "delimiter", "quote", "header_row", "member", "records")
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What reading one delivery may cost."""
-
-    memory_bytes: int = 3 << 30
-    wall_seconds: int = 300
-    uncompressed_bytes: int = 1 << 30
-    ratio: float = 200.0
-
-
-def format_of(path: Path, hints: ReaderHints) -> str:
-    """`excel` or `csv`: declared, or by the suffix."""
-    if hints.format != "auto":
-        return str(hints.format)
-    return "excel" if path.suffix.casefold() in EXCEL_SUFFIXES else "csv"
+#: Address space counts against the memory limit, so the child's libraries must not reserve what they do not use.
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
 
 
 def read_limited(
-    path: Path, hints: ReaderHints, scratch: Path, limits: Limits | None = None
+    path: Path, hints: ReaderHints, scratch: Path, limits: Limits | None = None, *, name: str | None = None
 ) -> tuple[Grid, ...]:
-    """The sheets of a file, read in a child process; a file that breaks the reader is `Rejected`.
+    """The sheets of a file of any format, read in a child process; a file that breaks the reader is `Rejected`.
 
-    The result is mapped from Arrow files in a new folder under `scratch`, which must outlive the grids' use.
+    `name` is the name that the file was delivered under, when it stands under another one. Limits are the
+    given ones, or those of the hints. The result is mapped from Arrow files in a new folder under `scratch`,
+    which must outlive the grids' use.
     """
-    limits = limits or Limits()
+    limits = limits or hints.limits.value()
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="read-", dir=scratch))
     request = {
         "path": str(path.resolve()),
+        "name": name or path.name,
         "scratch": str(folder.resolve()),
-        "format": format_of(path, hints),
         "hints": {name: getattr(hints, name) for name in _HINTS},
-        "memory_bytes": limits.memory_bytes,
-        "wall_seconds": limits.wall_seconds,
-        "uncompressed_bytes": limits.uncompressed_bytes,
-        "ratio": limits.ratio,
+        "columns": [[one.name, one.start, one.width] for one in hints.columns],
+        "limits": [limits.memory_bytes, limits.wall_seconds, limits.uncompressed_bytes, limits.ratio],
     }
-    _run(path, request, limits)
-    return _result(path, folder)
+    shown = path.with_name(name) if name else path
+    try:
+        _run(shown, request, limits)
+        return _result(shown, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _run(path: Path, request: dict[str, Any], limits: Limits) -> None:
@@ -93,7 +83,7 @@ def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     source = str(Path(assay.__file__).resolve().parent.parent)
     before = os.environ.get("PYTHONPATH")
-    return {**kept, "PYTHONPATH": os.pathsep.join([source, before] if before else [source])}
+    return {**kept, **_FRUGAL, "PYTHONPATH": os.pathsep.join([source, before] if before else [source])}
 
 
 def _died(code: int, stderr: bytes, limits: Limits) -> str:
@@ -104,7 +94,10 @@ def _died(code: int, stderr: bytes, limits: Limits) -> str:
             name = str(-code)
         if name in ("SIGXCPU", "SIGKILL"):
             return f"reading was stopped: too much time or memory ({name})"
-        return f"the file broke its reader ({name}), most likely by asking for more than {limits.memory_bytes} bytes"
+        return (
+            f"the file broke its reader ({name}), most likely by asking for more than the "
+            f"{limits.memory_bytes} bytes that `reader.limits` gives it"
+        )
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     return f"the file broke its reader: {lines[-1][:300] if lines else f'exit {code}'}"
 
@@ -116,18 +109,23 @@ def _result(path: Path, folder: Path) -> tuple[Grid, ...]:
         raise unreadable(path, "the reader ended without an answer") from error
     if "failed" in answer:
         raise unreadable(path, answer["failed"])
-    if "rejected" in answer:
-        told = answer["rejected"]
-        raise Rejected(
-            told["what"],
-            [Finding.from_dict(finding) for finding in told["findings"]],
-            where=told["where"],
-            expected=told["expected"],
-            next=told["next"],
-        )
-    return tuple(_grid(folder, kept) for kept in answer["grids"])
+    told = answer.get("error")
+    if told is None:
+        return tuple(_grid(folder, kept) for kept in answer["grids"])
+    if told["error"] == "Misconfigured":
+        raise Misconfigured(told["what"], expected=told["expected"], next=told["next"])
+    raise Rejected(
+        told["what"],
+        [Finding.from_dict(finding) for finding in told["findings"]],
+        where=path.name,
+        expected=told["expected"],
+        next=told["next"],
+    )
 
 
 def _grid(folder: Path, kept: dict[str, Any]) -> Grid:
-    with pa.memory_map(str(folder / kept["file"])) as source:
-        return Grid(kept["sheet"], kept["hidden"], pa.ipc.open_file(source).read_all())
+    files = tuple(kept.pop("files"))
+    table = joined([mapped(folder / file) for file in files])
+    merged = tuple(tuple(block) for block in kept.pop("merged"))
+    rows, columns = tuple(kept.pop("hidden_rows")), tuple(kept.pop("hidden_columns"))
+    return Grid(**kept, table=table, merged=merged, hidden_rows=rows, hidden_columns=columns, files=files)

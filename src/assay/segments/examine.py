@@ -41,10 +41,11 @@ def examine(
     other: with ("quick",) a doubt is a `Rejected` without findings.
     Raises `Rejected` where the file cannot be read at all.
     """
-    from assay.readers.limits import format_of, read_limited
+    from assay.readers.detect import reader_of
+    from assay.readers.limits import read_limited
 
     exact = Exact(contract, hints, engine, cells_most)
-    if format_of(path, hints) != "csv":
+    if reader_of(path, hints) != "csv":
         return exact.examine(_sheets(engine, read_limited(path, hints, scratch, limits), contract, hints))
     from assay.readers import csv
 
@@ -127,12 +128,14 @@ def _reading(text: Path, dialect: Dialect, width: int, *, header: bool) -> str:
 
 
 def _sheets(engine: Engine, grids: Sequence[Any], contract: Contract, hints: ReaderHints) -> list[Sheet]:
+    from assay.readers.archive import parts
     from assay.readers.locate import locate
 
     sheets = []
-    for number, located in enumerate(locate(grids, contract, hints)):
+    found = (located for group in parts(grids, hints.member) for located in locate(group, contract, hints))
+    for number, located in enumerate(found):
         engine.register(f"cells_{number}", located.grid.table)
-        sheets.append(Sheet(f"cells_{number}", located, kinds=True))
+        sheets.append(Sheet(f"cells_{number}", located, kinds=located.grid.typed))
     return sheets
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from assay.errors import Misconfigured, nearest
+from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
 from assay.zones.yaml import Document
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -97,13 +98,36 @@ class PeriodFile(Strict):
         return self
 
 
+class ReadingLimits(Strict):
+    """What reading one file may cost; what costs more is rejected."""
+
+    memory: str = Field(default="1GiB", description="The memory of the reading process.", pattern=SIZE_PATTERN)
+    seconds: int = Field(default=300, description="The time of reading, on the clock and of the processor.", ge=1)
+    unpacked: str = Field(default="2GiB", description="What an archive or a workbook unpacks to.", pattern=SIZE_PATTERN)
+    ratio: float = Field(default=200.0, description="How many times larger than packed a large archive may be.", gt=1)
+
+    def value(self) -> Limits:
+        """The limits as the readers take them."""
+        return Limits(size_bytes(self.memory), self.seconds, size_bytes(self.unpacked), self.ratio)
+
+
+class FixedColumn(Strict):
+    """A column of fixed-width text."""
+
+    name: str = Field(description="The column's header.", min_length=1)
+    start: int = Field(description="Its first character in a line, counted from 1.", ge=1)
+    width: int = Field(description="Its number of characters.", ge=1)
+
+
 class ReaderHints(Strict):
     """Hints for reading a file; what is left out is found, or does not apply.
 
     A contract may hold them too (customProperty `reader`); those of pipeline.yaml go first, key by key.
     """
 
-    format: Literal["auto", "csv", "excel"] = Field(default="auto", description="By the content when auto.")
+    format: Literal["auto", "csv", "excel", "json", "jsonl", "parquet", "fixed"] = Field(
+        default="auto", description="By the content when auto, and for text by the suffix; csv is any delimited text."
+    )
     sheet: str | None = Field(
         default=None, description="The sheet's name, or a pattern such as `Card*` whose sheets become one table."
     )
@@ -133,6 +157,21 @@ class ReaderHints(Strict):
     group_rows: Name | None = Field(
         default=None, description="A row with a single filled cell names this field's value for the rows below."
     )
+    member: str | None = Field(
+        default=None, description="A pattern of file names in a zip archive; all that fit are parts of one table."
+    )
+    records: str | None = Field(
+        default=None, description="Where in a JSON document the list of records is: data.items."
+    )
+    columns: tuple[FixedColumn, ...] = Field(
+        default=(), strict=False, description="The columns of fixed-width text."
+    )
+    done_marker: str | None = Field(
+        default=None,
+        description="The suffix of a file that says its data file is complete, such as .done.",
+        pattern=r"^\.",
+    )
+    limits: ReadingLimits = Field(default=ReadingLimits(), description="What reading one file may cost.")
 
 
 class ChecksFile(Strict):

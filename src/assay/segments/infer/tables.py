@@ -13,9 +13,10 @@ from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
 from assay.errors import Rejected
 from assay.findings import Finding
 from assay.readers import csv
+from assay.readers.detect import reader_of
 from assay.readers.grid import Grid
 from assay.readers.header import Header, find_header
-from assay.readers.limits import format_of, read_limited
+from assay.readers.limits import read_limited
 from assay.zones.contract_draft import Guess, counted
 from assay.zones.model import ReaderHints
 
@@ -76,7 +77,7 @@ def _digest(path: Path) -> str:
 
 
 def _table(engine: Engine, path: Path, hints: ReaderHints, scratch: Path, name: str) -> Delivered:
-    if format_of(path, hints) == "excel":
+    if reader_of(path, hints) != "csv":
         return _of_sheets(engine, path, read_limited(path, hints, scratch), hints, name)
     hints, evidence = _with_encoding(path, hints)
     dialect = csv.detect(path, hints)

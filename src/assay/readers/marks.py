@@ -1,0 +1,63 @@
+"""What the fast parser of workbooks does not tell: error cells, formulas never calculated, merged and hidden cells.
+
+An `#N/A` read as an empty cell would pass a nullable column unseen, so the raw file is scanned for it.
+Rows and columns are zero-based in `Marks`.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.readers.compound import Malformed
+from assay.readers.grid import Block
+from assay.readers.xml import XmlError
+
+UNCALCULATED = "formula without a stored value"
+
+#: The error codes of both binary formats.
+BIFF_ERRORS = {
+    0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}  # fmt: skip
+
+
+@dataclass
+class Marks:
+    """The marks of one sheet. `merged` is left empty where the fast parser itself tells merged cells."""
+
+    errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    merged: list[Block] = field(default_factory=list)
+    hidden_rows: set[int] = field(default_factory=set)
+    hidden_columns: set[int] = field(default_factory=set)
+
+
+def find(path: Path, form: str, sheets: Sequence[str]) -> dict[int, Marks]:
+    """The marks of a workbook by the index of the sheet in `sheets`; raises `Malformed` for damaged content."""
+    try:
+        return _finder(form)(path, sheets)
+    except (
+        zipfile.BadZipFile, XmlError, struct.error, KeyError, IndexError, NotImplementedError, UnicodeError, EOFError,
+    ) as error:  # fmt: skip
+        raise Malformed(f"damaged content ({error})") from error
+
+
+def _finder(form: str) -> Callable[[Path, Sequence[str]], dict[int, Marks]]:
+    if form == "xlsx":
+        from assay.readers import marks_xlsx
+
+        return marks_xlsx.find
+    if form == "xlsb":
+        from assay.readers import marks_xlsb
+
+        return marks_xlsb.find
+    if form == "ods":
+        from assay.readers import marks_ods
+
+        return marks_ods.find
+    from assay.readers import marks_xls
+
+    return marks_xls.find

@@ -1,0 +1,98 @@
+"""The marks of an OpenDocument spreadsheet."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from assay.readers.compound import Malformed
+from assay.readers.marks import UNCALCULATED, Marks
+from assay.readers.xml import walk
+
+_ERROR_TEXT = re.compile(r"#(?:NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A)|Err:\d+")
+_REPEAT_LIMIT = 1 << 20
+_CELLS = ("table:table-cell", "table:covered-table-cell")
+
+
+def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
+    """The marks of each sheet, by its index in `sheets`."""
+    scan = _OdsScan()
+    with zipfile.ZipFile(path) as archive, archive.open("content.xml") as file:
+        walk(file, scan.start, scan.end, scan.text)
+    return {index: scan.marks[name] for index, name in enumerate(sheets) if name in scan.marks}
+
+
+class _OdsScan:
+    """Walks content.xml; a cell is an error when marked so, or when a formula's text is one of the known words."""
+
+    def __init__(self) -> None:
+        self.marks: dict[str, Marks] = {}
+        self._sheet = Marks()
+        self._row = self._column = self._rows = self._columns = 0
+        self._cell: dict[str, str] | None = None
+        self._text: list[str] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name in _CELLS:
+            self._columns = int(attributes.get("table:number-columns-repeated", "1"))
+            self._cell, self._text = attributes, []
+        elif name == "table:table-row":
+            self._column = 0
+            self._rows = int(attributes.get("table:number-rows-repeated", "1"))
+            if _is_hidden(attributes) and self._rows <= _REPEAT_LIMIT:
+                self._sheet.hidden_rows.update(range(self._row, self._row + self._rows))
+        elif name == "table:table-column":
+            count = int(attributes.get("table:number-columns-repeated", "1"))
+            if _is_hidden(attributes) and count <= _REPEAT_LIMIT:
+                self._sheet.hidden_columns.update(range(self._column, self._column + count))
+            self._column += count
+        elif name == "table:table":
+            self._sheet = self.marks.setdefault(attributes.get("table:name", ""), Marks())
+            self._row = self._column = 0
+
+    def text(self, data: str) -> None:
+        if self._cell is not None:
+            self._text.append(data)
+
+    def end(self, name: str) -> None:
+        if name == "table:table-row":
+            self._row += self._rows
+        elif name in _CELLS:
+            error = self._error()
+            if error is not None:
+                self._keep(error)
+            self._merge()
+            self._column += self._columns
+            self._cell = None
+
+    def _error(self) -> str | None:
+        cell = self._cell or {}
+        text = "".join(self._text).strip()
+        if cell.get("calcext:value-type") == "error":
+            return text or "#ERROR"
+        if "table:formula" not in cell:
+            return None
+        shown = text or cell.get("office:string-value", "")
+        if _ERROR_TEXT.fullmatch(shown):
+            return shown
+        return UNCALCULATED if "office:value-type" not in cell and not text else None
+
+    def _keep(self, error: str) -> None:
+        if self._rows * self._columns > _REPEAT_LIMIT:
+            raise Malformed("an error cell is repeated over too many cells")
+        for row in range(self._row, self._row + self._rows):
+            for column in range(self._column, self._column + self._columns):
+                self._sheet.errors[row, column] = error
+
+    def _merge(self) -> None:
+        cell = self._cell or {}
+        down = int(cell.get("table:number-rows-spanned", "1"))
+        right = int(cell.get("table:number-columns-spanned", "1"))
+        if down > 1 or right > 1:
+            self._sheet.merged.append((self._row, self._column, self._row + down - 1, self._column + right - 1))
+
+
+def _is_hidden(attributes: dict[str, str]) -> bool:
+    return attributes.get("table:visibility") in ("collapse", "filter")

@@ -1,0 +1,49 @@
+"""XML of workbooks: walked event by event, and never one that declares a document type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO
+from xml.parsers import expat
+
+from assay.readers.compound import Malformed
+
+CHUNK_BYTES = 1 << 18
+
+XmlError = expat.ExpatError
+
+
+def walk(
+    file: IO[bytes],
+    start: Callable[[str, dict[str, str]], None],
+    end: Callable[[str], None] | None = None,
+    text: Callable[[str], None] | None = None,
+) -> None:
+    """Calls back for every element and text of a document; raises `Malformed` where entities could be declared."""
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    if end is not None:
+        parser.EndElementHandler = end
+    if text is not None:
+        parser.CharacterDataHandler = text
+    for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+        parser.Parse(chunk, False)
+    parser.Parse(b"", True)
+
+
+def declares_doctype(start: bytes) -> bool:
+    """Whether a document's first bytes declare a document type, in which entities can grow without end."""
+    plain = start.replace(b"\0", b"")  # UTF-16 is the same text with NULs between
+    return b"<!DOCTYPE" in plain or b"<!ENTITY" in plain
+
+
+def local(name: str) -> str:
+    """An element's name without its prefix."""
+    return name.rpartition(":")[2]
+
+
+def _refuse_doctype(*_: object) -> None:
+    # Workbooks have none; entities declared in one can grow without end.
+    raise Malformed("its XML declares a document type")
