@@ -6,6 +6,7 @@ Source of the format: Bitol's Open Data Contract Standard, versions 3.0 and 3.1.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable
@@ -156,6 +157,7 @@ class ForeignKey:
     columns: tuple[str, ...]
     table: str
     to_columns: tuple[str, ...]
+    line: int | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -616,7 +618,7 @@ def _key(document: Document, columns: list[str], targets: list[str], place: tupl
             "the relationship cannot be read", file=document.path, line=document.line(*place),
             expected="to: table.column, as many as from",
         )  # fmt: skip
-    return ForeignKey(tuple(columns), split[0][0], tuple(part[1] for part in split))
+    return ForeignKey(tuple(columns), split[0][0], tuple(part[1] for part in split), document.line(*place))
 
 
 def _extras(

@@ -131,6 +131,7 @@ class Subscription:
     zone: str
     name: str
     purpose: str
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -284,16 +285,20 @@ def load_project(root: Path, target: str | None = None) -> Project:
 
 
 def _folders(parent: Path, marker: str) -> list[Path]:
+    """The folders that hold the file `marker`, or ought to: those with configuration or SQL in them."""
     if not parent.is_dir():
         return []
-    return sorted(path for path in parent.iterdir() if path.is_dir() and (path / marker).is_file())
+    visible = (path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in visible if (path / marker).is_file() or _holds_configuration(path))
+
+
+def _holds_configuration(folder: Path) -> bool:
+    return any(path.suffix in (".yaml", ".sql") for path in folder.rglob("*"))
 
 
 def _zone(reading: _Reading, folder: Path) -> Zone | None:
     document = reading.attempt(lambda: reading.document(folder / "zone.yaml"))
     file = None if document is None else reading.attempt(lambda: checked(ZoneFile, document))
-    if document is None or file is None:
-        return None
     _named(reading, folder)
     pipelines: dict[str, Pipeline] = {}
     for place in _folders(folder, "pipeline.yaml"):
@@ -310,9 +315,15 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
                         expected="names that are unique in a zone",
                     )  # fmt: skip
                 seen[name] = pipeline.name
+    if document is None or file is None:  # what else is wrong with the zone has been told beside it
+        return None
     subscriptions = tuple(
-        Subscription(entry.publication, *_pair(entry.publication), entry.purpose) for entry in file.subscriptions
-    )
+        Subscription(
+            entry.publication, *_pair(entry.publication), entry.purpose,
+            document.line("subscriptions", number, "publication"),
+        )
+        for number, entry in enumerate(file.subscriptions)
+    )  # fmt: skip
     publications = {
         name: Publication(
             folder.name,
@@ -410,7 +421,7 @@ def _check_keys(reading: _Reading, table: OperationalTable, tables: Mapping[str,
     for key in table.contract.foreign_keys:
         if key.table not in tables:
             reading.fail(
-                f"{table.name} refers to the table {key.table}, which does not exist", table.contract.path,
+                f"{table.name} refers to the table {key.table}, which does not exist", table.contract.path, key.line,
                 expected=nearest(key.table, tables) or ", ".join(tables),
             )  # fmt: skip
             continue
@@ -419,6 +430,7 @@ def _check_keys(reading: _Reading, table: OperationalTable, tables: Mapping[str,
             reading.fail(
                 f"{table.name} refers to {key.table} ({', '.join(key.to_columns)}), which is not a key of it",
                 table.contract.path,
+                key.line,
                 expected=f"{key.table}.{', '.join(other.primary_key)}",
             )
 
@@ -465,9 +477,11 @@ def _source(
     if entry.load.by and conform:
         fits = [t for t in conform if set(entry.load.by) <= {f.name for f in operational[t].contract.fields}]
         if not fits:
+            columns = sorted({f.name for t in conform for f in operational[t].contract.fields})
+            close = [word for name in entry.load.by if name not in columns and (word := nearest(name, columns))]
             reading.fail(
                 f"no canonical table of source {name} has the columns {', '.join(entry.load.by)}", document.path,
-                document.line("sources", name, "load"),
+                document.line("sources", name, "load"), ", ".join(close) or ", ".join(columns),
             )  # fmt: skip
     period: Any = entry.period
     return Source(
@@ -533,5 +547,6 @@ def _check_publications(reading: _Reading, zones: Mapping[str, Zone]) -> None:
                 reading.fail(
                     f"{zone.name} subscribes to {subscription.publication}, which nobody publishes",
                     zone.path,
+                    subscription.line,
                     expected=nearest(subscription.publication, offered) or ", ".join(offered),
                 )
