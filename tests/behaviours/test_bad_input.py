@@ -234,9 +234,6 @@ def test_an_empty_file_is_rejected(call: Callable[..., Said], applied: Path, tmp
     assert "no row with the contract's headers" in shown
 
 
-@pytest.mark.xfail(
-    strict=True, reason="approve's quick pass takes a CSV file of a header alone as approved; clean then fails on it"
-)
 def test_a_file_of_a_header_alone_is_rejected(call: Callable[..., Said], tmp_path: Path) -> None:
     # In a project of its own: the batch that the defect leaves behind would stop the other tests.
     folder = fresh_project(tmp_path / "project")
