@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from assay.errors import AssayError, Misconfigured, Rejected
+from assay.errors import AssayError, Misconfigured, Rejected, Usage
 from assay.findings import Finding
 
 #: Wide enough for any row where nobody's terminal breaks it.
@@ -109,8 +109,17 @@ def show_error(error: AssayError, *, as_json: bool) -> None:
         for finding in error.findings:
             _echo(f"  {finding.message}", finding.expected, "    ")
     step = error.next or next((problem.next for problem in problems if problem.next), None)
-    if step:
-        next_step(step)
+    next_step(step or _fallback(error))
+
+
+def _fallback(error: AssayError) -> str:
+    """What to type after an error that does not say so itself."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if isinstance(error, Misconfigured) and not (error.where or "").startswith("your "):
+        return "assay plan, when the file is corrected"
+    if isinstance(error, Usage | Misconfigured):
+        return f"assay {command} --help".replace("  ", " ")
+    return "assay doctor"
 
 
 def _echo(text: str, expected: str | None, indent: str) -> None:

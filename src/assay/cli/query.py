@@ -119,7 +119,6 @@ def lineage(
 
     Example: assay lineage operational.expense_line --where "amount < -100"
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.trace import ROWS_SHOWN, column_origins, origins
 
     project = load(folder, target)
@@ -128,6 +127,8 @@ def lineage(
             raise Usage("--columns speaks of all rows", expected="--columns without --where and --table")
         _show_columns(column_origins(project, dataset, zone), as_json)
         return
+    from assay.pipelines.platform import opened
+
     with opened(project) as platform:
         found = origins(
             platform, dataset, where, zone, table=table, limit=ROWS_SHOWN if limit is None else limit or None
