@@ -33,3 +33,16 @@ def test_no_line_ends_in_blanks_and_a_long_row_stays_one_line(capsys: pytest.Cap
 def test_a_delivered_cell_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("cell",), [("\x1b[2Jgone\r\n[bold]next[/bold]\x07\x9b1m",)])
     assert lines(capsys)[1] == r"\x1b[2Jgone\r\n[bold]next[/bold]\x07\x9b1m"
+
+
+@pytest.mark.parametrize(("width", "first"), [(40, "row 1"), (200, "a")])
+def test_rows_too_wide_for_the_terminal_stand_below_each_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, first: str
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    output.data(("a", "bb", "c"), [("x" * 30, "y" * 30, None)])
+    found = lines(capsys)
+    assert first in found[0]
+    if width == 40:
+        assert found[1:] == ["  a   " + "x" * 30, "  bb  " + "y" * 30, "  c   NULL"]

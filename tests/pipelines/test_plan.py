@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from shop_project import Shop
 
 from assay.catalog import records
 from assay.errors import Misconfigured
 from assay.pipelines.plan import Plan, apply, plan
 from assay.pipelines.platform import Platform
 from assay.pipelines.query import ask
+from shop_project import Shop
 
 SALE, TILL_CONTRACT, BY_MONTH = "sale.odcs.yaml", "till.odcs.yaml", "by_month.odcs.yaml"
 NOTE = "      - {name: note, logicalType: string}\n"
@@ -217,8 +217,8 @@ def test_a_zone_cannot_take_a_schema_that_holds_other_tables(shop: Shop) -> None
     assert "cannot be called shop" in error.what and str(error.file).endswith("zone.yaml")
 
 
-@pytest.mark.parametrize("name", ["assay", "public"])
-def test_a_zone_cannot_be_called_as_a_schema_of_assays_own(shop: Shop, name: str) -> None:
+@pytest.mark.parametrize("name", ["assay", "public", "operational", "pg"])
+def test_a_zone_cannot_have_a_name_that_means_something_else(shop: Shop, name: str) -> None:
     (shop.root / "zones/shop").rename(shop.root / "zones" / name)
     assert f"cannot be called {name}" in refused(shop).what
 

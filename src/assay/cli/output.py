@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 import traceback
@@ -18,6 +19,12 @@ from assay.findings import Finding
 
 #: Wide enough for any row where nobody's terminal breaks it.
 UNBROKEN = 100_000
+
+#: How a missing value of a store is shown, to tell it from an empty text.
+NULL = "NULL"
+
+#: The least room in which the widest column of a table may be broken into lines.
+COLUMN_LEAST = 24
 
 #: Control characters, which could move the cursor or colour what follows, as people can read them.
 VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
@@ -60,6 +67,36 @@ def table(
         click.echo(title)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def data(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Prints rows of a store: a table, or where the terminal is too narrow for it one row below the other."""
+    filled = [list(row) for row in rows]
+    if sys.stdout.isatty() and filled and not _fits(columns, filled, shutil.get_terminal_size().columns):
+        _records(columns, filled)
+    else:
+        table(columns, filled, null=NULL)
+
+
+def _fits(columns: Sequence[str], rows: list[list[Any]], width: int) -> bool:
+    """Whether every column but the widest has the room that it needs, and that one enough to be read."""
+    from rich.cells import cell_len
+
+    lengths = [
+        max(cell_len(visible(column)), *(cell_len(visible(str(row[number]))) for row in rows))
+        for number, column in enumerate(columns)
+    ]
+    needed = sum(lengths) + 2 * len(lengths)
+    return needed <= width or needed - max(lengths) + COLUMN_LEAST <= width
+
+
+def _records(columns: Sequence[str], rows: list[list[Any]]) -> None:
+    names = [visible(column) for column in columns]
+    room = max(len(name) for name in names) + 2
+    for number, row in enumerate(rows, 1):
+        click.echo(f"row {number}")
+        for name, value in zip(names, row, strict=True):
+            click.echo(f"  {name:<{room}}{NULL if value is None else visible(str(value))}".rstrip())
 
 
 def _cell(value: Any, null: str) -> Any:

@@ -64,7 +64,7 @@ def sql(
         elif as_json:
             _print_json_rows(columns, shown)
         else:
-            output.table(columns, list(shown), null="NULL")
+            output.data(columns, shown)
         more = sum(1 for _ in rows)
     if more:
         click.echo(f"{more:,} more rows: --limit 0 shows all of them", err=True)
@@ -173,7 +173,7 @@ def _show_rows(found: Origins) -> None:
         ],
     )
     click.echo()
-    output.table(found.columns, found.rows, null="NULL")
+    output.data(found.columns, found.rows)
     if found.total > len(found.rows):
         hidden = found.total - len(found.rows)
         click.echo(f"{hidden:,} more rows: --limit 0 shows all of them", err=True)
