@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 from assay.errors import Usage
 
@@ -27,7 +28,7 @@ limit_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("statement")
 @click.option("--zone", default=None, help="The zone whose tables are meant, where several have one of the name.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV; a missing value is left empty.")
@@ -92,7 +93,7 @@ def _print_json_rows(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> Non
     click.echo("[]" if separator.startswith("[") else "\n]")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("dataset")
 @click.option("--where", default=None, metavar="CONDITION", help="An SQL condition that picks rows of DATASET.")
 @click.option("--zone", default=None, help="The zone of DATASET, where several have one of the name.")

@@ -92,9 +92,11 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
 def _refuse_losses(found: Plan, allowed: frozenset[str]) -> None:
     refused = [words for words in found.losing if words not in allowed]
     if refused:
+        strange = sorted(allowed - set(found.losing))
         named = " ".join(f'--allow "{words}"' for words in found.losing)
         raise Misconfigured(
-            "this would lose data: " + "; ".join(refused),
+            "this would lose data: " + "; ".join(refused)
+            + (f" (nothing is called {', '.join(strange)})" if strange else ""),
             expected="the contract, column or zone back in the project, or its loss named",
             next=f"assay apply {named}",
         )
