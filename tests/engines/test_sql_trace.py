@@ -67,7 +67,7 @@ QUERIES = [
 WORDS = st.sampled_from(["x", "y", "X", None])
 MONTHS = st.sampled_from(["2025-01", "2025-02", None])
 MONEY = st.decimals(min_value=-5, max_value=5, places=2)
-LINES = st.lists(st.tuples(WORDS, MONEY, MONTHS), max_size=8)
+LINES = st.lists(st.tuples(WORDS, MONEY, MONTHS), max_size=6)
 OLD = st.lists(st.tuples(MONTHS, MONEY), max_size=4)
 
 
@@ -111,7 +111,7 @@ def behind(db: duckdb.DuckDBPyConnection, text: str, row: tuple[Any, ...], targe
     return sorted(found[names.index("_row")] for found in result.fetchall())
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("text", QUERIES)
 @given(lines=LINES, old=OLD)
 def test_the_rows_behind_an_output_row_make_it_and_without_them_it_is_gone(
@@ -141,7 +141,7 @@ def test_the_rows_behind_an_output_row_make_it_and_without_them_it_is_gone(
     "text",
     [QUERIES[0], QUERIES[1], QUERIES[4], QUERIES[5], QUERIES[9], QUERIES[11], QUERIES[15], QUERIES[17]],
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(lines=LINES)
 def test_the_groups_of_a_table_share_its_rows_out(text: str, lines: list[Any]) -> None:
     """Every row is behind one group; groups that look alike in all outputs share theirs."""

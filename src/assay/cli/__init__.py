@@ -8,6 +8,7 @@ import sys
 import click
 
 from assay import __version__
+from assay.cli.help import Group
 
 #: name → (module, one line of help); the modules hold a click command of the same name.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -30,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class Lazy(click.Group):
+class Lazy(Group):
     """A group whose commands are imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli import output
+from assay.cli.help import Group
 from assay.cli.options import json_option
 from assay.errors import Usage
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=Group)
 def contract() -> None:
     """Propose a contract from files, or compare two contracts.
 

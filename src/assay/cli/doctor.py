@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 
 
-@click.command()
+@click.command(cls=Command)
 @project_options
 @json_option
 def doctor(folder: Path, target: str | None, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 
 from assay.batch import Batch
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 from assay.errors import Usage, nearest
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from assay.pipelines.run import Result
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--zone", required=True, help="The zone that the files are for.")
 @click.option("--pipeline", required=True, help="The pipeline that expects them.")
@@ -47,7 +48,7 @@ def ingest(
     _show(results, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("where", required=False)
 @project_options
 @json_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 import traceback
@@ -13,11 +14,17 @@ from typing import Any
 
 import click
 
-from assay.errors import AssayError, Misconfigured, Rejected
+from assay.errors import AssayError, Misconfigured, Rejected, Usage
 from assay.findings import Finding
 
 #: Wide enough for any row where nobody's terminal breaks it.
 UNBROKEN = 100_000
+
+#: How a missing value of a store is shown, to tell it from an empty text.
+NULL = "NULL"
+
+#: The least room in which the widest column of a table may be broken into lines.
+COLUMN_LEAST = 24
 
 #: Control characters, which could move the cursor or colour what follows, as people can read them.
 VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
@@ -60,6 +67,36 @@ def table(
         click.echo(title)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def data(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Prints rows of a store: a table, or where the terminal is too narrow for it one row below the other."""
+    filled = [list(row) for row in rows]
+    if sys.stdout.isatty() and filled and not _fits(columns, filled, shutil.get_terminal_size().columns):
+        _records(columns, filled)
+    else:
+        table(columns, filled, null=NULL)
+
+
+def _fits(columns: Sequence[str], rows: list[list[Any]], width: int) -> bool:
+    """Whether every column but the widest has the room that it needs, and that one enough to be read."""
+    from rich.cells import cell_len
+
+    lengths = [
+        max(cell_len(visible(column)), *(cell_len(visible(str(row[number]))) for row in rows))
+        for number, column in enumerate(columns)
+    ]
+    needed = sum(lengths) + 2 * len(lengths)
+    return needed <= width or needed - max(lengths) + COLUMN_LEAST <= width
+
+
+def _records(columns: Sequence[str], rows: list[list[Any]]) -> None:
+    names = [visible(column) for column in columns]
+    room = max(len(name) for name in names) + 2
+    for number, row in enumerate(rows, 1):
+        click.echo(f"row {number}")
+        for name, value in zip(names, row, strict=True):
+            click.echo(f"  {name:<{room}}{NULL if value is None else visible(str(value))}".rstrip())
 
 
 def _cell(value: Any, null: str) -> Any:
@@ -109,8 +146,17 @@ def show_error(error: AssayError, *, as_json: bool) -> None:
         for finding in error.findings:
             _echo(f"  {finding.message}", finding.expected, "    ")
     step = error.next or next((problem.next for problem in problems if problem.next), None)
-    if step:
-        next_step(step)
+    next_step(step or _fallback(error))
+
+
+def _fallback(error: AssayError) -> str:
+    """What to type after an error that does not say so itself."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if isinstance(error, Misconfigured) and not (error.where or "").startswith("your "):
+        return "assay plan, when the file is corrected"
+    if isinstance(error, Usage | Misconfigured):
+        return f"assay {command} --help".replace("  ", " ")
+    return "assay doctor"
 
 
 def _echo(text: str, expected: str | None, indent: str) -> None:

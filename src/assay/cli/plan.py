@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ KEYWORDS = frozenset(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--ddl/--no-ddl", default=True, help="Show the statements and columns, too; on by default.")
 @project_options
 @json_option
@@ -60,14 +61,14 @@ def plan(ddl: bool, folder: Path, target: str | None, as_json: bool) -> None:
         output.next_step("assay apply")
 
 
-@click.command()
+@click.command(cls=Command)
 @project_options
 @click.option("--allow", multiple=True, metavar="CHANGE", help="A change that loses data, in the words of plan.")
 @json_option
 def apply(folder: Path, target: str | None, allow: tuple[str, ...], as_json: bool) -> None:
     """Carry the plan out, in one transaction: all of it, or nothing.
 
-    Example: assay apply --allow "drop column finance.expense_line.note"
+    Example: assay apply
     """
     from assay.pipelines.plan import apply as carry_out
     from assay.pipelines.platform import opened

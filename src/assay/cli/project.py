@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, project_options
 from assay.errors import Usage
 
@@ -21,7 +22,7 @@ targets:
 """
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--example", type=click.Choice(["expenses"]), help="Start from a complete example.")
 @json_option
@@ -51,7 +52,7 @@ def init(folder: Path, example: str | None, as_json: bool) -> None:
         output.next_step(f"cd {folder} && assay plan")
 
 
-@click.command()
+@click.command(cls=Command)
 @project_options
 @json_option
 def schema(folder: Path, target: str | None, as_json: bool) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from assay.cli import output
+from assay.cli.help import Command, Group
 from assay.cli.options import json_option, load, project_options
 
 
-@click.group()
+@click.group(cls=Group)
 def quarantine() -> None:
     """List, show and export rows that were set aside.
 
@@ -90,7 +91,7 @@ def quarantine_export(number: int, into: Path | None, folder: Path, target: str 
         click.echo(f"{rows} row(s) in {path}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("number", type=int)
 @click.option("--yes", is_flag=True, help="Carry it out; without it only what would change is shown.")
 @project_options

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 from assay.errors import Usage
 
@@ -27,7 +28,7 @@ limit_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("statement")
 @click.option("--zone", default=None, help="The zone whose tables are meant, where several have one of the name.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV; a missing value is left empty.")
@@ -64,7 +65,7 @@ def sql(
         elif as_json:
             _print_json_rows(columns, shown)
         else:
-            output.table(columns, list(shown), null="NULL")
+            output.data(columns, shown)
         more = sum(1 for _ in rows)
     if more:
         click.echo(f"{more:,} more rows: --limit 0 shows all of them", err=True)
@@ -92,7 +93,7 @@ def _print_json_rows(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> Non
     click.echo("[]" if separator.startswith("[") else "\n]")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("dataset")
 @click.option("--where", default=None, metavar="CONDITION", help="An SQL condition that picks rows of DATASET.")
 @click.option("--zone", default=None, help="The zone of DATASET, where several have one of the name.")
@@ -119,7 +120,6 @@ def lineage(
 
     Example: assay lineage operational.expense_line --where "amount < -100"
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.trace import ROWS_SHOWN, column_origins, origins
 
     project = load(folder, target)
@@ -128,6 +128,8 @@ def lineage(
             raise Usage("--columns speaks of all rows", expected="--columns without --where and --table")
         _show_columns(column_origins(project, dataset, zone), as_json)
         return
+    from assay.pipelines.platform import opened
+
     with opened(project) as platform:
         found = origins(
             platform, dataset, where, zone, table=table, limit=ROWS_SHOWN if limit is None else limit or None
@@ -172,7 +174,7 @@ def _show_rows(found: Origins) -> None:
         ],
     )
     click.echo()
-    output.table(found.columns, found.rows, null="NULL")
+    output.data(found.columns, found.rows)
     if found.total > len(found.rows):
         hidden = found.total - len(found.rows)
         click.echo(f"{hidden:,} more rows: --limit 0 shows all of them", err=True)

@@ -9,11 +9,12 @@ import click
 from assay.batch import STATES
 from assay.cli import output
 from assay.cli.batch_view import BatchRecord, show_batch
+from assay.cli.help import Group
 from assay.cli.options import json_option, load, project_options
 from assay.errors import Usage, nearest
 
 
-@click.group()
+@click.group(cls=Group)
 def batch() -> None:
     """List batches, or show one with everything that happened to it.
 
@@ -114,7 +115,7 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
         output.next_step(f"assay ingest FILE --zone {found.zone} --pipeline {found.pipeline}, once FILE is corrected")
 
 
-@click.group()
+@click.group(cls=Group)
 def review() -> None:
     """Decide about batches that wait for a steward; the decision is kept with name and reason.
 

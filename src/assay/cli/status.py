@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.overview import Overview
 
 
-@click.command()
+@click.command(cls=Command)
 @project_options
 @json_option
 def status(folder: Path, target: str | None, as_json: bool) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from assay.cli import output
+from assay.cli.help import Group
 from assay.cli.options import json_option, load, project_options
 
 
-@click.group()
+@click.group(cls=Group)
 def zone() -> None:
     """Explain where a zone's settings come from.
 

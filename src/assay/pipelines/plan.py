@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from assay.zones.contract import Contract
     from assay.zones.project import Project, Zone
 
+#: Names that mean something else in a zone's SQL: `name.published.x` must lead to a zone and nowhere else.
+TAKEN_IN_SQL = frozenset({
+    "batch", "staging", "readable", "clean", "quarantine", "operational", "analytical", "published", "landing",
+    "ingress", "pg", "main", "memory", "system", "temp",
+})  # fmt: skip
+
 #: How long `apply` waits for pipelines that are at work.
 WAIT_SECONDS = 60
 
@@ -86,9 +92,11 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
 def _refuse_losses(found: Plan, allowed: frozenset[str]) -> None:
     refused = [words for words in found.losing if words not in allowed]
     if refused:
+        strange = sorted(allowed - set(found.losing))
         named = " ".join(f'--allow "{words}"' for words in found.losing)
         raise Misconfigured(
-            "this would lose data: " + "; ".join(refused),
+            "this would lose data: " + "; ".join(refused)
+            + (f" (nothing is called {', '.join(strange)})" if strange else ""),
             expected="the contract, column or zone back in the project, or its loss named",
             next=f"assay apply {named}",
         )
@@ -160,9 +168,11 @@ def _computed(tx: Connection, project: Project) -> Plan:
     changes: list[Change] = []
     for zone in project.zones.values():
         if zone.name in schemas and zone.name not in ours and any(place[0] == zone.name for place in standing):
-            problems.append(_taken(zone, "a schema of that name, which is not assay's"))
+            problems.append(_taken(zone, "the database has a schema of that name, which is not assay's"))
         elif zone.name in RESERVED_ZONES or zone.name.startswith("pg_"):
-            problems.append(_taken(zone, "a schema of that name for its own use"))
+            problems.append(_taken(zone, "the database has a schema of that name for its own use"))
+        elif zone.name in TAKEN_IN_SQL:
+            problems.append(_taken(zone, "in SQL the name stands for something else"))
         else:
             if not schemas.get(zone.name):
                 changes.append(create_zone(zone.name))
@@ -172,9 +182,9 @@ def _computed(tx: Connection, project: Project) -> Plan:
     return Plan(tuple(changes), project.version, applied)
 
 
-def _taken(zone: Zone, what: str) -> Misconfigured:
+def _taken(zone: Zone, why: str) -> Misconfigured:
     return Misconfigured(
-        f"the zone cannot be called {zone.name}: the database has {what}",
+        f"the zone cannot be called {zone.name}: {why}",
         file=zone.path,
         expected="another name of the zone's folder",
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.errors import Misconfigured
+from assay.errors import Misconfigured, Unavailable
 from assay.stores.database import Connection, connect, failures_as_ours, server
 from assay.stores.landing import Landing
 from assay.stores.objects import disk_failures_as_ours
@@ -50,8 +50,7 @@ def opened(project: Project, *, migrated: bool = True) -> Iterator[Platform]:
     """Starts what the target needs, connects, and brings the metadata tables up to date."""
     from assay.catalog.migrate import HEAD, current, migrate
 
-    # Delivered bytes and every store lie here: the folder is its owner's alone.
-    project.target.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(project.target.data)
     with server(project.target.postgres, project.target.data) as url:
         connection = connect(url, autocommit=True)
         try:
@@ -61,6 +60,18 @@ def opened(project: Project, *, migrated: bool = True) -> Iterator[Platform]:
                 yield Platform(project, url, connection, actor())
         finally:
             connection.close()
+
+
+def _make_private(folder: Path) -> None:
+    """Makes the data folder, where delivered bytes and every store lie, its owner's alone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the data folder cannot be made: {error.strerror}",
+            where=str(folder),
+            next="make the folder yourself, or name another one as `data` of the target in assay.yaml",
+        ) from error
 
 
 def actor() -> str:

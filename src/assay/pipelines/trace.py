@@ -11,12 +11,12 @@ from assay.catalog import records
 from assay.engines.sql import Made, column_lineage, condition_of, trace_rows
 from assay.errors import Misconfigured, Usage
 from assay.pipelines import refresh
-from assay.pipelines.platform import Platform
-from assay.pipelines.query import ask, tables, zone_of
+from assay.pipelines.names import tables, zone_of
 from assay.stores.operational import PROVENANCE
 
 if TYPE_CHECKING:
     from assay.catalog.records import Evidence
+    from assay.pipelines.platform import Platform
     from assay.zones.project import AnalyticalTable, Project, Source, Sql, Zone
 
 #: How many rows a trace shows, unless told otherwise.
@@ -58,6 +58,8 @@ def origins(
     An analytical row leads to the rows of the table that its SQL reads first, or of `table`. Raises `Usage` for a
     dataset that does not exist and for SQL that cannot be followed, saying why.
     """
+    from assay.pipelines.query import ask
+
     store, _, name = dataset.partition(".")
     chosen = zone_of(platform.project, zone, dataset)
     if store not in (*DELIVERED, "analytical") or name not in tables(chosen, store):

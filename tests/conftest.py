@@ -1,4 +1,4 @@
-"""One PostgreSQL server for the tests of this folder; each project gets a database of its own, already migrated."""
+"""One PostgreSQL server for all tests that share it; each project gets a database of its own, already migrated."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from shop_project import Shop
 
 from assay.stores.database import connect, server
+from shop_project import Shop
 
 NUMBERS = itertools.count()
 

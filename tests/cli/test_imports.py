@@ -1,0 +1,52 @@
+"""No command loads what it does not use: that is what keeps them quick."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from shop_project import Shop
+
+HEAVY = frozenset({
+    "alembic", "duckdb", "openpyxl", "psycopg", "pyarrow", "pydantic", "pyiceberg", "python_calamine", "rich",
+    "sqlalchemy", "sqlglot", "yaml",
+})  # fmt: skip
+
+SCRIPT = """
+import sys, json
+sys.argv = ["assay", *sys.argv[1:]]
+from assay.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+finally:
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+def loaded(shop: Shop, *words: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *words], cwd=shop.root, capture_output=True, text=True)
+    return set(json.loads(done.stderr.splitlines()[-1])) & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (["--help"], set()),
+        (["status", "--help"], set()),
+        (["sql", "--help"], set()),
+        (["plan", "--help"], set()),
+        (["status"], {"psycopg", "pydantic", "rich", "yaml"}),
+        (["batch", "list"], {"psycopg", "pydantic", "rich", "yaml"}),
+        (["schema"], {"pydantic", "yaml"}),
+        (["zone", "explain", "shop"], {"pydantic", "rich", "yaml"}),
+        (["plan"], {"psycopg", "pydantic", "yaml", "sqlglot"}),
+        (["lineage", "analytical.by_month", "--columns"], {"psycopg", "pydantic", "rich", "sqlglot", "yaml"}),
+    ],
+)
+def test_a_command_loads_only_what_it_uses(standing_shop: Shop, words: list[str], allowed: set[str]) -> None:
+    assert loaded(standing_shop, *words) <= allowed
