@@ -304,8 +304,10 @@ def test_the_names_of_files_suggest_a_dataset_and_a_pattern(files: list[str], na
 # Real files
 
 REAL = {
-    "birmingham": ("birmingham_pcard/*.xls", {"trans_date": "date", "original_gross_amt": "decimal(12,2)", "card_number": "text"}),
-    "calderdale": ("calderdale_card/clean/*.csv", {"transaction_date": "date", "net_amount": "decimal(12,2)", "expense_code": "text"}),
+    "birmingham": ("birmingham_pcard/*.xls",
+                   {"trans_date": "date", "original_gross_amt": "decimal(12,2)", "card_number": "text"}),
+    "calderdale": ("calderdale_card/clean/*.csv",
+                   {"transaction_date": "date", "net_amount": "decimal(12,2)", "expense_code": "text"}),
     "oxford": ("oxford_pcard/*.csv", {"fin_transaction_date": "date", "fin_transaction_amount": "decimal(12,2)"}),
     "manchester": ("manchester_raw/*.csv", {"invoice_payment_date": "date", "net_amount": "decimal(13,2)"}),
     "senate": ("br_senate_ceaps/*.csv", {"ano": "whole number", "valor_reembolsado": "decimal(12,2)"}),
