@@ -260,6 +260,16 @@ def test_a_header_is_found_below_a_title_and_totals_and_notes_are_not_data(tmp_p
     assert "skip" in draft.reader
 
 
+def test_titles_between_the_rows_become_a_field_of_their_own(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["Member", "Air", "Road", "Rail"]]
+    for party in ("North", "South"):
+        rows += [[party, None, None, None], *([f"{party} {n}", n + 0.5, n, n + 0.25] for n in range(3))]
+    draft = infer(tmp_path, workbook(tmp_path / "a.xlsx", rows))
+    assert draft.reader["group_rows"] == "section"
+    assert [one.field.name for one in draft.fields] == ["member", "air", "road", "rail", "section"]
+    assert all(one.field.required for one in draft.fields[:4])
+
+
 def test_a_header_of_two_rows_gives_names_of_both_and_a_group_is_filled_down(tmp_path: Path) -> None:
     rows = [
         ["Party", "Member", "Travel", None],
@@ -304,7 +314,7 @@ def test_the_names_of_files_suggest_a_dataset_and_a_pattern(files: list[str], na
 # Real files
 
 REAL = {
-    "birmingham": ("birmingham_pcard/*.xls",
+    "birmingham": ("birmingham_pcard/publish*.xls",
                    {"trans_date": "date", "original_gross_amt": "decimal(12,2)", "card_number": "text"}),
     "calderdale": ("calderdale_card/clean/*.csv",
                    {"transaction_date": "date", "net_amount": "decimal(12,2)", "expense_code": "text"}),

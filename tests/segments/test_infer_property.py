@@ -81,7 +81,9 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
 
 def refusals(contract: Contract, grid: Grid) -> list[str]:
     """What the gate would refuse: the header's findings, and cells that do not have the form of their field."""
-    located = locate((grid,), contract, HINTS)
+    located: Any = locate((grid,), contract, HINTS)
+    if isinstance(located, tuple):
+        (located,) = located
     refused = [finding.message for finding in located.findings if finding.severity == "error"]
     with tempfile.TemporaryDirectory() as scratch, connect(Path(scratch)) as engine:
         engine.register("cells", located.grid.table)
@@ -91,7 +93,7 @@ def refusals(contract: Contract, grid: Grid) -> list[str]:
             null = forms.is_null(field, text)
             bad = f"NOT {null} AND NOT coalesce({forms.fits(field, text, kind)}, false)"
             if field.required:
-                bad = f"({bad}) OR {null}"
+                bad = f"({bad}) OR {null} OR trim({text}) = ''"
             body = f"row > {located.header_row} AND ({' OR '.join(present)})"
             rows = engine.rows(f"SELECT row, {text} FROM cells WHERE {body} AND ({bad}) LIMIT 3")
             refused += [f"{field.name} as {field.type}: {row}" for row in rows]

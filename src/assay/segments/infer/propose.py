@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from assay.engines import profile
 from assay.engines.duckdb import Engine, connect
 from assay.errors import Rejected
 from assay.findings import Finding
@@ -17,8 +18,10 @@ from assay.segments.infer.fields import draft_fields, plain_name
 from assay.segments.infer.rows import Body, data_rows, fill_down
 from assay.segments.infer.tables import Delivered, guesses_of, read_tables
 from assay.segments.infer.typing import Typed, type_columns
-from assay.zones.contract_draft import Draft, DraftFile, FieldDraft, Guess
+from assay.zones.contract import Field
+from assay.zones.contract_draft import Draft, DraftFile, FieldDraft, Guess, counted
 from assay.zones.project import ReaderHints
+from assay.zones.types import FieldType
 
 MEMORY = "2GB"
 #: A column whose value stands once for the rows below has few values.
@@ -67,14 +70,17 @@ def _draft(engine: Engine, tables: Sequence[Delivered], name: str, remarks: Sequ
     )  # fmt: skip
     reader, guesses, differences = guesses_of(tables)
     down = _fill_down(engine, tables, body, columns, typed, drafts)
+    titled = _titled(body, drafts)
+    if titled:
+        down = (*down, Guess("group_rows", titled[0].field.name, str(body.titles)))
     return Draft(
         name=name,
         files=tuple(_file(table) for table in tables),
-        fields=_with_key(tuple(drafts.values()), found),
+        fields=(*_with_key(tuple(drafts.values()), found), *titled),
         reader={**reader, **body.reader, **{guess.what: guess.value for guess in down}},
         reader_guesses=(*guesses, *body.guesses, *down),
         keys=found,
-        remarks=(*remarks, *differences, *body.remarks, *said, *_remarks(columns, typed)),
+        remarks=(*remarks, *differences, *said, *_remarks(columns, typed), *_unfit(engine, relation, columns, typed)),
     )
 
 
@@ -126,6 +132,27 @@ def _fill_down(
             if why is not None:
                 return (Guess("fill_down", [drafts[number].field.name], why),)
     return ()
+
+
+def _titled(body: Body, drafts: Mapping[int, FieldDraft]) -> tuple[FieldDraft, ...]:
+    """A field for the titles that stand in rows of their own; it has no column, so files may lack it."""
+    if body.titles is None:
+        return ()
+    names = [one.field.name for one in drafts.values()]
+    name = next(word for word in ("section", "section_title", "title_of_section") if word not in names)
+    made = Field(name, FieldType("string"), (name,), may_be_absent=True)
+    evidence = "no column of its own: the titles that reader.group_rows speaks of"
+    return (FieldDraft(made, (Guess("mayBeAbsent", True, evidence),)),)
+
+
+def _unfit(engine: Engine, relation: str, columns: Sequence[Column], typed: Mapping[int, Typed]) -> tuple[str, ...]:
+    """Columns with cells that the gate refuses even as text, such as numbers that a spreadsheet rounded."""
+    tests = [(number, one.field) for number, one in typed.items() if one.is_text and one.facts.filled]
+    return tuple(
+        f'column "{columns[number].headers[0]}": the gate refuses {counted(count, "cell", "cells")} even as text'
+        for (number, _), count in zip(tests, profile.refused(engine, relation, tests), strict=True)
+        if count
+    )
 
 
 def _remarks(columns: Sequence[Column], typed: Mapping[int, Typed]) -> tuple[str, ...]:
