@@ -14,14 +14,12 @@ from assay.errors import Rejected
 from assay.findings import Finding
 from assay.segments.infer import keys
 from assay.segments.infer.columns import Column, gather, renamed, together
-from assay.segments.infer.fields import draft_fields, plain_name
+from assay.segments.infer.fields import draft_fields, plain_name, titles_field
 from assay.segments.infer.rows import Body, data_rows, fill_down
 from assay.segments.infer.tables import Delivered, guesses_of, read_tables
 from assay.segments.infer.typing import Typed, type_columns
-from assay.zones.contract import Field
 from assay.zones.contract_draft import Draft, DraftFile, FieldDraft, Guess, counted
 from assay.zones.project import ReaderHints
-from assay.zones.types import FieldType
 
 MEMORY = "2GB"
 #: A column whose value stands once for the rows below has few values.
@@ -70,7 +68,7 @@ def _draft(engine: Engine, tables: Sequence[Delivered], name: str, remarks: Sequ
     )  # fmt: skip
     reader, guesses, differences = guesses_of(tables)
     down = _fill_down(engine, tables, body, columns, typed, drafts)
-    titled = _titled(body, drafts)
+    titled = () if body.titles is None else (titles_field([one.field.name for one in drafts.values()]),)
     if titled:
         down = (*down, Guess("group_rows", titled[0].field.name, str(body.titles)))
     return Draft(
@@ -132,17 +130,6 @@ def _fill_down(
             if why is not None:
                 return (Guess("fill_down", [drafts[number].field.name], why),)
     return ()
-
-
-def _titled(body: Body, drafts: Mapping[int, FieldDraft]) -> tuple[FieldDraft, ...]:
-    """A field for the titles that stand in rows of their own; it has no column, so files may lack it."""
-    if body.titles is None:
-        return ()
-    names = [one.field.name for one in drafts.values()]
-    name = next(word for word in ("section", "section_title", "title_of_section") if word not in names)
-    made = Field(name, FieldType("string"), (name,), may_be_absent=True)
-    evidence = "no column of its own: the titles that reader.group_rows speaks of"
-    return (FieldDraft(made, (Guess("mayBeAbsent", True, evidence),)),)
 
 
 def _unfit(engine: Engine, relation: str, columns: Sequence[Column], typed: Mapping[int, Typed]) -> tuple[str, ...]:
