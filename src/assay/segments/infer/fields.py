@@ -62,6 +62,18 @@ def titles_field(taken: Sequence[str]) -> FieldDraft:
     return FieldDraft(made, (Guess("mayBeAbsent", True, evidence),))
 
 
+def unfit_cells(
+    engine: Engine, relation: str, columns: Sequence[Column], typed: Mapping[int, Typed]
+) -> tuple[str, ...]:
+    """Remarks on cells that the gate refuses even as text, such as numbers that a spreadsheet rounded."""
+    tests = [(number, one.field) for number, one in typed.items() if one.is_text and one.facts.filled]
+    return tuple(
+        f'column "{columns[number].headers[0]}": the gate refuses {counted(count, "cell", "cells")} even as text'
+        for (number, _), count in zip(tests, profile.refused(engine, relation, tests), strict=True)
+        if count
+    )
+
+
 def plain_name(words: str) -> str:
     """Words as a name: small letters, digits and underscores, a letter first; empty when nothing is left."""
     plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()

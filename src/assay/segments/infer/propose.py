@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from assay.engines import profile
 from assay.engines.duckdb import Engine, connect
 from assay.errors import Rejected
 from assay.findings import Finding
 from assay.segments.infer import keys
 from assay.segments.infer.columns import Column, gather, renamed, together
-from assay.segments.infer.fields import draft_fields, plain_name, titles_field
+from assay.segments.infer.fields import draft_fields, plain_name, titles_field, unfit_cells
 from assay.segments.infer.rows import Body, data_rows, fill_down
 from assay.segments.infer.tables import Delivered, guesses_of, read_tables
 from assay.segments.infer.typing import Typed, type_columns
-from assay.zones.contract_draft import Draft, DraftFile, FieldDraft, Guess, counted
+from assay.zones.contract_draft import Draft, DraftFile, FieldDraft, Guess
 from assay.zones.project import ReaderHints
 
 MEMORY = "2GB"
@@ -78,7 +77,13 @@ def _draft(engine: Engine, tables: Sequence[Delivered], name: str, remarks: Sequ
         reader={**reader, **body.reader, **{guess.what: guess.value for guess in down}},
         reader_guesses=(*guesses, *body.guesses, *down),
         keys=found,
-        remarks=(*remarks, *differences, *said, *_remarks(columns, typed), *_unfit(engine, relation, columns, typed)),
+        remarks=(
+            *remarks,
+            *differences,
+            *said,
+            *_remarks(columns, typed),
+            *unfit_cells(engine, relation, columns, typed),
+        ),
     )
 
 
@@ -130,16 +135,6 @@ def _fill_down(
             if why is not None:
                 return (Guess("fill_down", [drafts[number].field.name], why),)
     return ()
-
-
-def _unfit(engine: Engine, relation: str, columns: Sequence[Column], typed: Mapping[int, Typed]) -> tuple[str, ...]:
-    """Columns with cells that the gate refuses even as text, such as numbers that a spreadsheet rounded."""
-    tests = [(number, one.field) for number, one in typed.items() if one.is_text and one.facts.filled]
-    return tuple(
-        f'column "{columns[number].headers[0]}": the gate refuses {counted(count, "cell", "cells")} even as text'
-        for (number, _), count in zip(tests, profile.refused(engine, relation, tests), strict=True)
-        if count
-    )
 
 
 def _remarks(columns: Sequence[Column], typed: Mapping[int, Typed]) -> tuple[str, ...]:
