@@ -128,10 +128,13 @@ def digits(engine: Engine, relation: str, tests: Sequence[tuple[int, Field]]) ->
 
 
 def nulls(engine: Engine, relation: str, tests: Sequence[tuple[int, Field]]) -> tuple[int, ...]:
-    """For each column and field, how many cells stand for no value."""
+    """For each column and field, how many cells have no value that a required field could take: blanks are none."""
     counts: list[int] = []
     for group in _groups(tests, TESTS_PER_SCAN):
-        parts = [f"count(*) FILTER ({forms.is_null(field, f't{number}')})" for number, field in group]
+        parts = [
+            f"count(*) FILTER ({forms.is_null(field, f't{number}')} OR trim(t{number}, {literal(forms.BLANKS)}) = '')"
+            for number, field in group
+        ]
         counts += [int(value) for value in engine.row(f"SELECT {', '.join(parts)} FROM {relation}")]
     return tuple(counts)
 

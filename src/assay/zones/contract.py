@@ -55,6 +55,16 @@ OPTION_KEYS = {
     "maxProperties",
 }  # fmt: skip
 
+#: Names that earlier versions of the standard had, and what stands in their place.
+RENAMED = {
+    "isNullable": "required, which is true where isNullable is false",
+    "isPrimary": "primaryKey",
+    "isPrimaryKey": "primaryKey",
+    "isUnique": "unique",
+}
+#: Formats of JSON Schema, which some contracts have: ISO 8601, as where no format is declared.
+ISO_FORMATS = ("date", "date-time", "time")
+
 #: Names of customProperties that assay reads at a property, with the type that each takes.
 FIELD_EXTRAS: dict[str, type | tuple[type, ...]] = {
     "aliases": list,
@@ -253,6 +263,7 @@ def load_contracts(path: Path) -> tuple[Contract, ...]:
     """
     document = read(path)
     top = _mapping(document, document.value, ())
+    _refuse_others(document, top)
     _only(document, top, TOP_KEYS, ())
     for key in ("version", "apiVersion", "kind", "id", "status"):
         if key not in top:
@@ -266,6 +277,17 @@ def load_contracts(path: Path) -> tuple[Contract, ...]:
     return tuple(
         _contract(document, top, number, fingerprint) for number, _ in enumerate(_list(document, top, "schema", ()))
     )
+
+
+def _refuse_others(document: Document, top: dict[str, Any]) -> None:
+    """Says of a contract in another format what it is, rather than which of its keys is unknown."""
+    if "dataContractSpecification" in top:
+        raise Misconfigured(
+            f"this is a Data Contract Specification file (version {top['dataContractSpecification']}), another format",
+            file=document.path, line=document.line("dataContractSpecification"),
+            expected="an Open Data Contract Standard file: apiVersion v3.1.0, kind DataContract",
+            next="convert it, for instance by `datacontract export --format odcs` of the Data Contract CLI",
+        )  # fmt: skip
 
 
 def _contract(document: Document, top: dict[str, Any], number: int, fingerprint: str) -> Contract:
@@ -381,7 +403,7 @@ def _field(
     extras = _extras(document, raw, FIELD_EXTRAS, place)
     kind = _type(document, raw, options, place)
     if kind.kind in ("date", "timestamp", "time"):
-        declared = [options["format"]] if options.get("format") else []
+        declared = [options["format"]] if options.get("format") not in (None, "", *ISO_FORMATS) else []
         formats = tuple(_strptime(document, str(p), place) for p in [*declared, *extras.get("formats", ())])
     else:
         formats = ()
@@ -669,9 +691,10 @@ def _only(document: Document, raw: dict[str, Any], known: Iterable[str], place: 
     for key in raw:
         if key not in known:
             near = nearest(str(key), known)
+            renamed = RENAMED.get(str(key))
             raise Misconfigured(
                 f"unknown key {key}",
                 file=document.path,
                 line=document.line(*place, key),
-                expected=f"{near}?" if near else "one of: " + ", ".join(sorted(known)),
+                expected=renamed or f"{near}?" if renamed or near else "one of: " + ", ".join(sorted(known)),
             )

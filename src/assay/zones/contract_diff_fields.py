@@ -133,16 +133,31 @@ def _unique(old: Field, new: Field) -> Iterator[Change]:
 
 
 def _null_words(old: Field, new: Field) -> Iterator[Change]:
-    gone, come = set(old.null_words) - set(new.null_words), set(new.null_words) - set(old.null_words)
-    text = old.type.kind == "string"
+    gone = sorted(set(old.null_words) - set(new.null_words))
+    come = sorted(set(new.null_words) - set(old.null_words))
     if gone:
-        still_text = new.type.kind == "string"
-        why = "the word is now text, where it was no value" if still_text else "cells with the word are not accepted"
-        yield Change("null_words_removed", words(sorted(gone)), "", breaks(not still_text), breaks(still_text), why)
+        turned = any(_may_be_a_value(word, new) for word in gone)
+        refused = not _takes_any_text(new)
+        parts = ["cells with the word may be refused"] if refused else []
+        parts += ["the word is now a value, where it was none"] if turned else []
+        yield Change("null_words_removed", words(gone), "", breaks(refused), breaks(turned), "; ".join(parts))
     if come:
-        needed = new.required and text
-        why = "a text that was a value is now none" if text else "cells with the word are accepted, and have no value"
-        yield Change("null_words_added", "", words(sorted(come)), breaks(needed), breaks(text), why)
+        turned = any(_may_be_a_value(word, old) for word in come)
+        why = "what was a value is now none" if turned else "cells with the word are accepted, and have no value"
+        yield Change("null_words_added", "", words(come), breaks(turned and new.required), breaks(turned), why)
+
+
+def _may_be_a_value(word: str, one: Field) -> bool:
+    """Whether a word could be a cell's value: any text, a word of yes or no, or what has a digit."""
+    if one.type.kind == "string":
+        return True
+    if one.type.kind == "boolean":
+        return word.casefold() in {spoken.casefold() for spoken in (*one.true_words, *one.false_words)}
+    return any(character.isdigit() for character in word)
+
+
+def _takes_any_text(one: Field) -> bool:
+    return one.type.kind == "string" and one.pattern is None and one.min_length is None and one.max_length is None
 
 
 def _formats(old: Field, new: Field) -> Iterator[Change]:

@@ -153,7 +153,7 @@ def _likeness(
     names = columns[one].headers[0], columns[two].headers[0]
     ratio = _ratio(*names)
     if ratio >= ALIKE:
-        return 2 + ratio, f"the names are alike ({ratio:.0%}), and no file has both"
+        return 2 + ratio, "the names are alike, and no file has both"
     if not _same_kind(typed[one], typed[two]):
         return None
     place, word = _same_place(columns, one, two), _shared_word(*names)

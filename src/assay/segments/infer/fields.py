@@ -16,6 +16,7 @@ from assay.segments.infer.tables import Delivered
 from assay.segments.infer.typing import Typed
 from assay.zones.contract import Field
 from assay.zones.contract_draft import FieldDraft, Guess, counted
+from assay.zones.types import FieldType
 
 #: A text column with at most this many different texts, each this often on average, is taken for an enumeration.
 FEW_VALUES, TIMES_EACH, LONGEST_VALUE = 20, 10, 60
@@ -51,6 +52,26 @@ def field_names(columns: Sequence[Column]) -> list[str]:
             unique, number = f"{made}_{number}", number + 1
         names.append(unique)
     return names
+
+
+def titles_field(taken: Sequence[str]) -> FieldDraft:
+    """A field for titles that stand in rows of their own; it has no column, so files may lack it."""
+    name = next(word for word in ("section", "section_title", "title_of_section") if word not in taken)
+    evidence = "no column of its own: the titles that reader.group_rows speaks of"
+    made = Field(name, FieldType("string"), (name,), may_be_absent=True)
+    return FieldDraft(made, (Guess("mayBeAbsent", True, evidence),))
+
+
+def unfit_cells(
+    engine: Engine, relation: str, columns: Sequence[Column], typed: Mapping[int, Typed]
+) -> tuple[str, ...]:
+    """Remarks on cells that the gate refuses even as text, such as numbers that a spreadsheet rounded."""
+    tests = [(number, one.field) for number, one in typed.items() if one.is_text and one.facts.filled]
+    return tuple(
+        f'column "{columns[number].headers[0]}": the gate refuses {counted(count, "cell", "cells")} even as text'
+        for (number, _), count in zip(tests, profile.refused(engine, relation, tests), strict=True)
+        if count
+    )
 
 
 def plain_name(words: str) -> str:

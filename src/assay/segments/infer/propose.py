@@ -13,7 +13,7 @@ from assay.errors import Rejected
 from assay.findings import Finding
 from assay.segments.infer import keys
 from assay.segments.infer.columns import Column, gather, renamed, together
-from assay.segments.infer.fields import draft_fields, plain_name
+from assay.segments.infer.fields import draft_fields, plain_name, titles_field, unfit_cells
 from assay.segments.infer.rows import Body, data_rows, fill_down
 from assay.segments.infer.tables import Delivered, guesses_of, read_tables
 from assay.segments.infer.typing import Typed, type_columns
@@ -67,14 +67,23 @@ def _draft(engine: Engine, tables: Sequence[Delivered], name: str, remarks: Sequ
     )  # fmt: skip
     reader, guesses, differences = guesses_of(tables)
     down = _fill_down(engine, tables, body, columns, typed, drafts)
+    titled = () if body.titles is None else (titles_field([one.field.name for one in drafts.values()]),)
+    if titled:
+        down = (*down, Guess("group_rows", titled[0].field.name, str(body.titles)))
     return Draft(
         name=name,
         files=tuple(_file(table) for table in tables),
-        fields=_with_key(tuple(drafts.values()), found),
+        fields=(*_with_key(tuple(drafts.values()), found), *titled),
         reader={**reader, **body.reader, **{guess.what: guess.value for guess in down}},
         reader_guesses=(*guesses, *body.guesses, *down),
         keys=found,
-        remarks=(*remarks, *differences, *body.remarks, *said, *_remarks(columns, typed)),
+        remarks=(
+            *remarks,
+            *differences,
+            *said,
+            *_remarks(columns, typed),
+            *unfit_cells(engine, relation, columns, typed),
+        ),
     )
 
 

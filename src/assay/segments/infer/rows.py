@@ -29,19 +29,22 @@ PREFIX = 24
 
 @dataclass(frozen=True)
 class Body:
-    """The data rows of each table as relations, and what was taken out by which hint."""
+    """The data rows of each table as relations, and what was taken out by which hint.
+
+    `titles` says where rows with a single text stand between the others: they name the group of the rows below.
+    """
 
     relations: tuple[str, ...]
     reader: dict[str, Any]
     guesses: tuple[Guess, ...]
-    remarks: tuple[str, ...]
+    titles: str | None
 
 
 def data_rows(engine: Engine, tables: Sequence[Delivered]) -> Body:
     """The tables without rows that are not data; each kind that was found is a hint with its evidence."""
     reader: dict[str, Any] = {}
     guesses: list[Guess] = []
-    remarks: list[str] = []
+    titles: list[str] = []
     for number, table in enumerate(tables):
         _describe(engine, table, number)
     totals = [_totals(engine, table, number) for number, table in enumerate(tables) if table.width >= NARROWEST]
@@ -64,8 +67,8 @@ def data_rows(engine: Engine, tables: Sequence[Delivered]) -> Body:
     relations = []
     for number, table in enumerate(tables):
         end = notes[number][0][0] if number in notes else None
-        relations.append(_body(engine, table, number, skipped, end, remarks))
-    return Body(tuple(relations), reader, tuple(guesses), tuple(remarks))
+        relations.append(_body(engine, table, number, skipped, end, titles))
+    return Body(tuple(relations), reader, tuple(guesses), titles[0] if titles else None)
 
 
 def _describe(engine: Engine, table: Delivered, number: int) -> None:
@@ -129,16 +132,13 @@ def _prefix(text: str) -> str:
     return "^" + re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", begin)
 
 
-def _body(engine: Engine, table: Delivered, number: int, skipped: str, end: int | None, remarks: list[str]) -> str:
+def _body(engine: Engine, table: Delivered, number: int, skipped: str, end: int | None, titles: list[str]) -> str:
     kept = f"NOT {skipped}" + (f" AND row < {end}" if end is not None else "")
-    titles = _titles(engine, table, number, kept)
-    if titles:
-        rows = ", ".join(f'"{text[:30]}" in row {row}' for row, text in titles[:2])
-        remarks.append(
-            f"{table.file}: {len(titles)} rows hold a single text ({rows}): titles of the rows below? They were left "
-            "out; declare a field for them and name it in reader.group_rows"
-        )
-        kept += f" AND row NOT IN ({', '.join(str(row) for row, _ in titles)})"
+    found = _titles(engine, table, number, kept)
+    if found:
+        shown = ", ".join(f'"{text[:30]}" in row {row}' for row, text in found[:2])
+        titles.append(f"in {table.file} {len(found):,} rows hold a single text ({shown}): titles of the rows below?")
+        kept += f" AND row NOT IN ({', '.join(str(row) for row, _ in found)})"
     if not engine.row(f"SELECT count(*) FROM rows_{number} WHERE NOT ({kept})")[0]:
         return table.relation
     engine.run(

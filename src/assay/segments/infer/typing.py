@@ -236,7 +236,7 @@ def _why_text(column: _Column) -> str:
     odd = _odd_one(column)
     if odd is not None:
         return f"most cells look like numbers or dates, but one is {_shown(odd)}; {length}"
-    return f"{column.facts.filled:,} cells of {length}{_example(column)}"
+    return f"{counted(column.facts.filled, 'cell', 'cells')} of {length}{_example(column)}"
 
 
 def _odd_one(column: _Column) -> str | None:
@@ -256,8 +256,17 @@ def _evidence(column: _Column, option: Option) -> str:
     }[made.type.kind]  # fmt: skip
     if option.reading and made.type.kind != "integer":
         what += f" ({option.reading})"
-    example = next((text for text, _ in column.sample if made.type.kind == "decimal" and made.decimal_sign in text), "")
-    return f"all {_cells(column)} are {what}{f', e.g. {_shown(example)}' if example else _example(column)}"
+    return f"all {_cells(column)} are {what}{_telling_example(column, made)}"
+
+
+def _telling_example(column: _Column, made: Field) -> str:
+    """A text that shows why the reading was chosen: one with a decimal sign, a day that is no month."""
+    for text, _ in column.sample:
+        if made.type.kind == "decimal" and made.decimal_sign in text:
+            return f", e.g. {_shown(text)}"
+        if made.formats and any(12 < int(digits) <= 31 for digits in re.findall(r"\d+", text)[:3]):
+            return f", e.g. {_shown(text)}"
+    return _example(column)
 
 
 def _cells(column: _Column) -> str:
