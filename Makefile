@@ -32,6 +32,7 @@ test: $(READY)
 
 demo: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" sh docs/demo.sh "$(DEMO)"
+	@echo "Go on:  . $(BIN)/activate && cd $(DEMO) && assay status"
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

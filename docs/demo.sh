@@ -31,7 +31,7 @@ done
 title "The card office corrects its workbook and delivers it again"
 show assay ingest corrected/card-2025-12.xlsx --zone corporate_finance --pipeline expenses
 
-title "Three answers from the analytical tables"
+title "Three answers from the analytical tables; the ledger's December is still to come"
 ask "
     SELECT department, sum(lines)::BIGINT AS lines, sum(amount) AS eur, sum(refunds) AS refunds
     FROM analytical.expense_by_month
