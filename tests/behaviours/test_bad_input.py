@@ -121,15 +121,15 @@ def state(folder: Path) -> dict[str, Any]:
         (["ingest", "x.csv", "--zone", "reference"], 2, "Missing option '--pipeline'"),
         (["batch", "show", "seven"], 2, "'seven' is not a valid integer"),
         (["apply", "--tarqet", "local"], 2, "No such option"),
-        (["run", "nowhere"], 2, "there is no zone nowhere\nExpected: corporate_finance, reference"),
-        (["run", "reference/cods"], 1, "zone reference has no pipeline cods\nExpected: codes"),
+        (["run", "nowhere"], 2, "there is no zone nowhere\n  expected: corporate_finance, reference"),
+        (["run", "reference/cods"], 1, "zone reference has no pipeline cods\n  expected: codes"),
         (["batch", "show", "999"], 1, "there is no batch 999\nNext: assay batch list"),
-        (["apply", "--target", "locl"], 1, "there is no target locl\nExpected: local"),
-        (["sql", "SELECT 1 AS a FROM operational.curency", "--zone", "reference"], 1, "Expected: operational.currency"),
+        (["apply", "--target", "locl"], 1, "there is no target locl\n  expected: local"),
+        (["sql", "SELECT 1 AS a FROM operational.curency", "--zone", "reference"], 1, "expected: operational.currency"),
         (["sql", "SELEC 1"], 1, "your statement:1: the SQL cannot be read"),
-        (["sql", "DROP TABLE operational.currency"], 1, "Expected: exactly one SELECT"),
+        (["sql", "DROP TABLE operational.currency"], 1, "expected: exactly one SELECT"),
         (["sql", "SELECT nope FROM operational.currency"], 2, 'column "nope" not found'),
-        (["init", "."], 2, "is not empty\nExpected: a new or empty folder"),
+        (["init", "."], 2, "is not empty\n  expected: a new or empty folder"),
     ],
 )
 def test_a_wrong_command_is_told_what_would_be_right(
@@ -332,7 +332,7 @@ def test_a_held_batch_waits_with_code_4_and_its_deliverer_is_denied_with_code_5(
     with server("embedded", folder / ".assay"):
         shell(folder, "apply", expect=0)
         waits = shell(folder, "run", expect=4, env={"ASSAY_USER": "ann"})
-        assert "Next: assay review release 1 --reason ..." in waits.err
+        assert 'Next: assay review release 1 --reason "..."' in waits.err
         release = ("review", "release", "1", "--reason", "checked")
         denied = shell(folder, *release, expect=5, env={"ASSAY_USER": "ann"})
         assert "ann delivered batch 1 and cannot decide on it\nNext: ask another steward" in denied.err
@@ -350,7 +350,7 @@ def test_a_postgres_that_is_down_is_said_and_the_same_command_works_when_it_is_u
     unset = shell(folder, "apply", expect=1)
     assert "the environment variable EXPENSES_DATABASE is not set" in unset.err
     unreadable = shell(folder, "apply", expect=1, env={"EXPENSES_DATABASE": "localhost and secret"})
-    assert "Expected: postgresql://user:password@host:port/database" in unreadable.err
+    assert "expected: postgresql://user:password@host:port/database" in unreadable.err
     down = {"EXPENSES_DATABASE": "postgresql://somebody:secret@127.0.0.1:1/expenses"}
     answer = shell(folder, "apply", expect=1, env=down)
     assert "PostgreSQL did not answer" in answer.err and "Connection refused" in answer.err

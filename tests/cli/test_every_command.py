@@ -140,7 +140,7 @@ def _check_example(words: list[str], name: str | None) -> None:
     [
         ("stauts", 2, "Next: assay --help"),
         ("status --bogus", 2, "Next: assay status --help"),
-        ("ingest nothing.csv --zone shop --pipeline sales", 2, "Next: name the source with --source"),
+        ("ingest nothing.csv --zone shop --pipeline sales", 1, "Next: check the name and deliver it again"),
         ("batch show 99999", 1, "Next: assay batch list"),
         ("batch list --state heldd", 2, "Next: assay batch --help"),
         ('sql "DELETE FROM operational.sale"', 1, "Next: assay sql --help"),

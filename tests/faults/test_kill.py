@@ -210,6 +210,8 @@ def finished(arena: Arena) -> None:
     last = arena.zygote.call("run")
     assert last["code"] in (0, 3), last["stderr"]
     assert differences(content(arena.project), arena.undisturbed) == {}
+    scratch = arena.project / ".assay" / "scratch"
+    assert not scratch.exists() or list(scratch.iterdir()) == [], "a killed run's intermediate files are still there"
     assert arena.zygote.call("run", "--json") == {"code": 0, "stdout": "[]\n", "stderr": ""}
 
 

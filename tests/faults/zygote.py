@@ -76,7 +76,14 @@ class Steps:
                 file.write(name + "\n")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, owner: Any, name: str, kind: str | None = None, unless: Callable[..., bool] | None = None) -> None:
+    def around(
+        self,
+        owner: Any,
+        name: str,
+        kind: str | None = None,
+        unless: Callable[..., bool] | None = None,
+        before: bool = True,
+    ) -> None:
         """Makes every call of a function a step before it and a step after it."""
         original = getattr(owner, name)
 
@@ -84,7 +91,8 @@ class Steps:
         def stepped(*args: Any, **options: Any) -> Any:
             if unless is not None and unless(*args):
                 return original(*args, **options)
-            self.at(f"before {kind or name}")
+            if before:
+                self.at(f"before {kind or name}")
             result = original(*args, **options)
             self.at(f"after {kind or name}")
             return result
@@ -94,7 +102,8 @@ class Steps:
     def install(self) -> None:
         """Puts a step around everything durable."""
         for name in RECORDS:
-            self.around(records, name)
+            # One record follows another: after the one is before the next.
+            self.around(records, name, before=bool(self.order.get("exact")))
         self.around(landing, "copy_hashed")
         self.around(landing, "settle")
         self.around(Iceberg, "put", "iceberg commit")

@@ -74,7 +74,7 @@ def test_what_was_touched_recomputed_equals_everything_recomputed(
 
 
 @pytest.mark.slow
-@settings(ORDINARY, max_examples=150, derandomize=False)
+@settings(ORDINARY, max_examples=100, derandomize=False)
 @given(deliveries=DELIVERIES)
 def test_what_was_touched_recomputed_equals_everything_recomputed_at_length(
     platform: Platform, tmp_path_factory: pytest.TempPathFactory, deliveries: list[Delivery]

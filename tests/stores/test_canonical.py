@@ -19,7 +19,8 @@ from assay.segments.measure import tally
 from assay.stores import canonical
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection, connect
-from assay.stores.operational import Violation, changes
+from assay.stores.operational import Violation
+from assay.stores.operational_schema import table_changes
 from assay.stores.postgres_server import running
 from assay.stores.refusal import refused
 from assay.zones.contract import load_contract
@@ -67,9 +68,11 @@ def tables(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> 
         path = folder / f"{name}.odcs.yaml"
         path.write_text(CONTRACT.replace("{name}", name) + fields)
         found[name] = OperationalTable("zone", "pipeline", name, load_contract(path))
-        for change in changes(connection, found[name], {"period"} if name == "line" else ()):
-            assert change.statement is not None
-            connection.execute(change.statement)
+        indexes = {"period"} if name == "line" else set()
+        changes, problems = table_changes(connection, found[name], None, indexes)
+        assert not problems
+        for step in changes[0].steps:
+            connection.execute(step.statement)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from assay.errors import Misconfigured, Unavailable
 from assay.stores.database import Connection, connect, failures_as_ours, server
 from assay.stores.landing import Landing
 from assay.stores.objects import disk_failures_as_ours
+from assay.stores.scratch import private_folder
 from assay.zones.project import Project
 
 
@@ -38,11 +38,9 @@ class Platform:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder for intermediate files, gone afterwards."""
-        folder = self.data / "scratch"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            yield Path(name)
+        """A private folder for intermediate files, gone afterwards, and those that killed processes left."""
+        with private_folder(self.data / "scratch") as folder:
+            yield folder
 
 
 @contextmanager
