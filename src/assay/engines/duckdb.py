@@ -70,6 +70,13 @@ class Engine:
         count, files = self.row(f"{sql.removesuffix(')')}, RETURN_FILES)")
         return sorted(Path(file) for file in files) if count else []
 
+    def scan_postgres_in_parts(self, parts: bool) -> None:
+        """Whether PostgreSQL's tables are read as ranges of pages in parallel: right for most of a table.
+
+        For a few of its rows it is wrong: a range of pages keeps PostgreSQL from using an index.
+        """
+        self.run(f"SET pg_use_ctid_scan = {'true' if parts else 'false'}")
+
     def forget_order(self) -> None:
         """Lets rows come in any order from now on: scans run in parallel, and writes hold less in memory."""
         self.run("SET preserve_insertion_order = false")

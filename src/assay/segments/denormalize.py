@@ -53,6 +53,7 @@ def prepare(
             view = _as_refreshed(*fresh[name], iceberg)
             engine.run(f"CREATE OR REPLACE VIEW analytical.{quoted(name)} AS {view}")
         values = _values(table, touched)
+        engine.scan_postgres_in_parts(values is None or not iceberg.files(*_place(table)))
         files = _compute(engine, table, iceberg, batch, scratch, values)
         written.append((table, files, True if values is None else _expression(values)))
         detail[table.name] = "all of it" if values is None else {k: [str(v) for v in vs] for k, vs in values.items()}
@@ -60,10 +61,14 @@ def prepare(
 
     def commit(connection: Any) -> None:
         for table, files, replacing in written:
-            target = analytical(table)
-            iceberg.put(target.namespace, target.name, files, replacing=replacing)
+            iceberg.put(*_place(table), files, replacing=replacing)
 
     return Outcome(commit, detail=detail)
+
+
+def _place(table: AnalyticalTable) -> tuple[str, str]:
+    target = analytical(table)
+    return target.namespace, target.name
 
 
 def _as_refreshed(
@@ -127,7 +132,6 @@ def _compute(
 ) -> list[Path]:
     """Streams the rows into Parquet files: one per value of the refresh columns, so that the next refresh
     drops whole files."""
-    target = analytical(table)
     columns = ", ".join(
         f"CAST({quoted(field.name)} AS {field.type.duckdb}) AS {quoted(field.name)}"
         for field in table.contract.fields
@@ -151,9 +155,7 @@ def _compute(
             file=table.sql.path,
             expected="a SELECT with the columns " + ", ".join(field.name for field in table.contract.fields),
         ) from error
-    return [
-        file.replace(iceberg.new_file(target.namespace, target.name, f"{batch.id}-denormalize")) for file in written
-    ]
+    return [file.replace(iceberg.new_file(*_place(table), f"{batch.id}-denormalize")) for file in written]
 
 
 def _touches(values: dict[str, list[Any]]) -> str:
