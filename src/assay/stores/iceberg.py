@@ -152,13 +152,6 @@ def batch_is(batch: int) -> Any:
     return equal("_batch", batch)
 
 
-def _may_hold(table: Table, condition: Any) -> bool:
-    """Whether some file of the table may hold rows that the condition selects."""
-    if table.current_snapshot() is None:
-        return False
-    return next(iter(table.scan(row_filter=condition).plan_files()), None) is not None
-
-
 def _plain(path: str) -> str:
     return path.removeprefix("file://")
 
@@ -237,3 +230,10 @@ def _widens(before: IcebergType, after: IcebergType) -> bool:
         and before.scale == after.scale
         and after.precision > before.precision
     )
+
+
+def _may_hold(table: Table, condition: Any) -> bool:
+    """Whether some file of the table may hold rows that the condition selects."""
+    if table.current_snapshot() is None:
+        return False
+    return next(iter(table.scan(row_filter=condition).plan_files()), None) is not None
