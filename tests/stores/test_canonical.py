@@ -19,7 +19,7 @@ from assay.segments.measure import tally
 from assay.stores import canonical
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection, connect
-from assay.stores.operational import Violation
+from assay.stores.operational import Violation, changes
 from assay.stores.postgres_server import running
 from assay.stores.refusal import refused
 from assay.zones.contract import load_contract
@@ -47,21 +47,6 @@ LINE = """
         logicalType: string
         relationships: [{type: foreignKey, to: department.code}]
 """
-TABLES = """
-CREATE SCHEMA zone;
-CREATE TABLE zone.department (
-    code text NOT NULL, name text, _source text, _batch bigint, _sheet text, _row bigint,
-    CONSTRAINT department_pkey PRIMARY KEY (code)
-);
-CREATE TABLE zone.line (
-    line bigint NOT NULL, period text NOT NULL, amount numeric(12,2), department text,
-    _source text, _batch bigint, _sheet text, _row bigint,
-    CONSTRAINT line_pkey PRIMARY KEY (line),
-    CONSTRAINT line_department_fkey FOREIGN KEY (department) REFERENCES zone.department (code)
-);
-CREATE INDEX line_period_index ON zone.line (period);
-CREATE INDEX line__batch_index ON zone.line (_batch);
-"""
 Row = tuple[Any, ...]
 
 
@@ -77,11 +62,14 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
 def tables(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> dict[str, OperationalTable]:
     folder = tmp_path_factory.mktemp("contracts")
     found = {}
-    connection.execute(TABLES)
+    connection.execute("CREATE SCHEMA zone")
     for name, fields in (("department", DEPARTMENT), ("line", LINE)):
         path = folder / f"{name}.odcs.yaml"
         path.write_text(CONTRACT.replace("{name}", name) + fields)
         found[name] = OperationalTable("zone", "pipeline", name, load_contract(path))
+        for change in changes(connection, found[name], {"period"} if name == "line" else ()):
+            assert change.statement is not None
+            connection.execute(change.statement)
     return found
 
 
