@@ -72,6 +72,22 @@ class Engine:
         """Executes a `COPY ... TO`; returns the number of rows written."""
         return int(self.row(sql)[0])
 
+    def copy_files(self, sql: str) -> list[Path]:
+        """Executes a `COPY ... TO ... (...)`; returns the files that it wrote, none where there was no row."""
+        count, files = self.row(f"{sql.removesuffix(')')}, RETURN_FILES)")
+        return sorted(Path(file) for file in files) if count else []
+
+    def scan_postgres_in_parts(self, parts: bool) -> None:
+        """Whether PostgreSQL's tables are read as ranges of pages in parallel: right for most of a table.
+
+        For a few of its rows it is wrong: a range of pages keeps PostgreSQL from using an index.
+        """
+        self.run(f"SET pg_use_ctid_scan = {'true' if parts else 'false'}")
+
+    def forget_order(self) -> None:
+        """Lets rows come in any order from now on: scans run in parallel, and writes hold less in memory."""
+        self.run("SET preserve_insertion_order = false")
+
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """Executes a query and gives its rows."""
         return self._execute(sql, parameters).fetchall()

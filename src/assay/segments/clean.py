@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.batch import Batch
+from assay.batch import Batch, Tally
 from assay.engines.duckdb import Engine, EngineFailed, literal, path_list, quoted
 from assay.errors import Misconfigured, Rejected
 from assay.findings import EXAMPLES_PER_KIND, Cell, Finding
 from assay.segments.approve import PARQUET, compare
-from assay.segments.measure import tally
+from assay.segments.measure import as_tally, tally
 from assay.segments.outcome import Outcome
 from assay.segments.relations import file_rows
 from assay.stores.iceberg import batch_is, set_aside_by
@@ -33,20 +33,20 @@ def prepare(batch: Batch, source: Source, engine: Engine, lake: Lake, scratch: P
     engine.run(
         f"CREATE OR REPLACE TEMP VIEW readable AS SELECT * FROM {file_rows(came, files)} WHERE _batch = {batch.id}"
     )
-    findings, reasons = _judge(engine, source.contract)
+    numeric = [field.name for field in source.contract.fields if field.type.numeric]
+    before, aside, broken = _counted(engine, source.contract, numeric)
+    findings, reasons = _judge(engine, source.contract, before.rows, broken)
     halted = [finding for finding in findings if finding.severity == "error"]
     if halted:
         raise Rejected(halted[0].message, findings)
     named = [f"CASE WHEN {condition} THEN {literal(name + '; ')} ELSE '' END" for name, condition in reasons]
     reason = f"rtrim({' || '.join(named)}, '; ')" if named else "''"
     engine.run(f"CREATE OR REPLACE TEMP VIEW judged AS SELECT *, {reason} AS _reason FROM readable")
-    engine.run("CREATE OR REPLACE TEMP VIEW batch AS SELECT * EXCLUDE (_reason) FROM judged WHERE _reason = ''")
+    bad = " OR ".join(condition for _, condition in reasons) or "false"
+    engine.run(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM readable WHERE ({bad}) IS NOT TRUE")
     good_to, aside_to = clean(source), quarantine(source)
     good = lake.new_file(good_to.namespace, good_to.name, f"{batch.id}-clean")
     _write(engine, source, good, batch)
-    numeric = [field.name for field in source.contract.fields if field.type.numeric]
-    before = tally(engine, "readable", "readable", numeric)
-    aside = tally(engine, "quarantine", "(SELECT * FROM judged WHERE _reason <> '')", numeric)
     kept = [field.name for field in source.clean_fields if field.type.numeric]
     passed = tally(engine, "clean", f"read_parquet({path_list([str(good)])})", kept)
     aside_files = []
@@ -88,16 +88,16 @@ def prepare(batch: Batch, source: Source, engine: Engine, lake: Lake, scratch: P
 
 
 def _write(engine: Engine, source: Source, file: Path, batch: Batch) -> None:
-    sql = "SELECT * FROM batch"
+    sql, order = "SELECT * FROM batch", ""  # Rows that nobody rearranges come in the order of the file.
     if source.clean_sql is not None:
         from assay.engines.sql import with_provenance
 
-        sql = with_provenance(source.clean_sql.text, source.clean_sql.path)
+        sql, order = with_provenance(source.clean_sql.text, source.clean_sql.path), "ORDER BY _row"
     columns = ", ".join(f"CAST({quoted(f.name)} AS {f.type.duckdb}) AS {quoted(f.name)}" for f in source.clean_fields)
     try:
         engine.run(
             f"COPY (SELECT {columns}, CAST({batch.id} AS BIGINT) AS _batch, _sheet, CAST(_row AS BIGINT) AS _row "
-            f"FROM ({sql}) ORDER BY _row) TO {literal(str(file))} ({PARQUET})"
+            f"FROM ({sql}) {order}) TO {literal(str(file))} ({PARQUET})"
         )
     except EngineFailed as error:
         if source.clean_sql is None:
@@ -109,20 +109,60 @@ def _write(engine: Engine, source: Source, file: Path, batch: Batch) -> None:
         ) from error
 
 
-def _judge(engine: Engine, contract: Contract) -> tuple[tuple[Finding, ...], list[tuple[str, str]]]:
+def _counted(engine: Engine, contract: Contract, numeric: list[str]) -> tuple[Tally, Tally, dict[Rule, int]]:
+    """In one pass: all rows, the rows that a rule sets aside, and for each rule of rows how many break it."""
+    of_rows = [(rule, bad) for rule in contract.rules if (bad := bad_row(rule)) is not None]
+    aside = " OR ".join(bad for rule, bad in of_rows if _sets_aside(rule)) or "false"
+    sums = [f"sum({quoted(name)})" for name in numeric]
+    numbers = [
+        *("count(*)", *sums),
+        *(f"{number} FILTER ({aside})" for number in ("count(*)", *sums)),
+        *(f"count(*) FILTER ({bad})" for _, bad in of_rows),
+    ]
+    try:
+        row = engine.row(f"SELECT {', '.join(numbers)} FROM readable")
+    except EngineFailed as error:
+        raise _cannot_judge(engine, contract, of_rows, error) from error
+    width = len(numeric) + 1
+    return (
+        as_tally("readable", row[:width], numeric),
+        as_tally("quarantine", row[width : 2 * width], numeric),
+        {rule: count for (rule, _), count in zip(of_rows, row[2 * width :], strict=True)},
+    )
+
+
+def _cannot_judge(
+    engine: Engine, contract: Contract, of_rows: list[tuple[Rule, str]], error: EngineFailed
+) -> Misconfigured:
+    """The error that names the rule whose condition does not run: asked for one by one."""
+    for rule, bad in of_rows:
+        try:
+            engine.row(f"SELECT count(*) FILTER ({bad}) FROM readable")
+        except EngineFailed as alone:
+            return Misconfigured(
+                f"the condition of rule {rule.name} did not run: {alone.what}", file=contract.path, line=rule.line
+            )
+    return Misconfigured(f"the rules did not run: {error.what}", file=contract.path)
+
+
+def _sets_aside(rule: Rule) -> bool:
+    return rule.action == "quarantine" and rule.comparison is None
+
+
+def _judge(
+    engine: Engine, contract: Contract, rows: int, broken: dict[Rule, int]
+) -> tuple[tuple[Finding, ...], list[tuple[str, str]]]:
     """Findings of all rules, and (rule name, condition of a bad row) for those that set rows aside."""
     findings: list[Finding] = []
     aside: list[tuple[str, str]] = []
     for rule in contract.rules:
         bad = bad_row(rule)
-        if bad is not None and rule.comparison is None:
-            count = engine.row(f"SELECT count(*) FILTER ({bad}) FROM readable")[0]
-            if count:
-                findings.append(_row_finding(engine, rule, bad, count))
-                if rule.action == "quarantine":
-                    aside.append((rule.name, bad))
-        else:
-            findings.extend(_dataset_finding(engine, rule, bad, contract))
+        if bad is None or rule.comparison is not None:
+            findings.extend(_dataset_finding(engine, rule, contract, rows, broken.get(rule, 0)))
+        elif broken[rule]:
+            findings.append(_row_finding(engine, rule, bad, broken[rule]))
+            if _sets_aside(rule):
+                aside.append((rule.name, bad))
     return tuple(findings), aside
 
 
@@ -168,8 +208,8 @@ def _row_finding(engine: Engine, rule: Rule, bad: str, count: int) -> Finding:
     )
 
 
-def _dataset_finding(engine: Engine, rule: Rule, bad: str | None, contract: Contract) -> list[Finding]:
-    rows = engine.row("SELECT count(*) FROM readable")[0]
+def _dataset_finding(engine: Engine, rule: Rule, contract: Contract, rows: int, broken: int) -> list[Finding]:
+    value: Any
     if rule.kind == "row_count":
         value = rows
     elif rule.kind == "duplicate":
@@ -189,7 +229,7 @@ def _dataset_finding(engine: Engine, rule: Rule, bad: str | None, contract: Cont
                 f"the query of rule {rule.name} did not run: {error.what}", file=contract.path, line=rule.line
             ) from error
     else:
-        value = engine.row(f"SELECT count(*) FILTER ({bad}) FROM readable")[0]
+        value = broken
     comparison = rule.comparison
     if comparison is not None and comparison.unit == "percent" and rule.kind != "row_count":
         value = 100.0 * value / rows if rows else 0.0

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch
-from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
+from assay.engines.duckdb import Engine, EngineFailed, literal, path_list, quoted
 from assay.engines.sql import references
 from assay.errors import Misconfigured
 from assay.segments.approve import PARQUET
 from assay.segments.outcome import Outcome
-from assay.segments.relations import provide
+from assay.segments.relations import lake_select, provide
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake import analytical
 
@@ -37,8 +37,9 @@ def prepare(
     """Recomputes the analytical tables that read what the batch touched."""
     zone = project.zones[source.zone]
     engine.attach_postgres(url)
+    engine.forget_order()
     written: list[tuple[AnalyticalTable, list[Path], Any]] = []
-    fresh: dict[str, str] = {}
+    fresh: dict[str, tuple[AnalyticalTable, list[Path], dict[str, list[Any]] | None]] = {}
     detail: dict[str, Any] = {}
     for table in _in_order(zone.pipelines[source.pipeline].analytical):
         read = {reference.parts for reference in references(table.sql.text, table.sql.path)}
@@ -48,22 +49,36 @@ def prepare(
         if not (reads_touched or reads_fresh or reads_staging):
             continue
         provide(engine, project, zone, table.sql, iceberg)
-        for name, view in fresh.items():
-            engine.run("CREATE SCHEMA IF NOT EXISTS analytical")
+        for name in sorted(fresh.keys() & {parts[-1] for parts in read if parts[0] == "analytical"}):
+            view = _as_refreshed(*fresh[name], iceberg)
             engine.run(f"CREATE OR REPLACE VIEW analytical.{quoted(name)} AS {view}")
         values = _values(table, touched)
+        engine.scan_postgres_in_parts(values is None or not iceberg.files(*_place(table)))
         files = _compute(engine, table, iceberg, batch, scratch, values)
         written.append((table, files, True if values is None else _expression(values)))
         detail[table.name] = "all of it" if values is None else {k: [str(v) for v in vs] for k, vs in values.items()}
-        if values is None and files:
-            fresh[table.name] = f"SELECT * FROM read_parquet([{', '.join(literal(str(f)) for f in files)}])"
+        fresh[table.name] = table, files, values
 
     def commit(connection: Any) -> None:
         for table, files, replacing in written:
-            target = analytical(table)
-            iceberg.put(target.namespace, target.name, files, replacing=replacing)
+            iceberg.put(*_place(table), files, replacing=replacing)
 
     return Outcome(commit, detail=detail)
+
+
+def _place(table: AnalyticalTable) -> tuple[str, str]:
+    target = analytical(table)
+    return target.namespace, target.name
+
+
+def _as_refreshed(
+    table: AnalyticalTable, files: list[Path], values: dict[str, list[Any]] | None, iceberg: Iceberg
+) -> str:
+    """SQL of the table as it will stand after the commit, for the tables that read it."""
+    before = lake_select(analytical(table), iceberg)
+    now = f"SELECT * FROM read_parquet({path_list([str(file) for file in files])})" if files else None
+    kept = f"SELECT * FROM ({before}) WHERE {'false' if values is None else f'({_touches(values)}) IS NOT TRUE'}"
+    return f"{kept} UNION ALL BY NAME {now}" if now else kept
 
 
 def _in_order(tables: Mapping[str, AnalyticalTable]) -> list[AnalyticalTable]:
@@ -115,38 +130,37 @@ def _compute(
     scratch: Path,
     values: dict[str, list[Any]] | None,
 ) -> list[Path]:
-    target = analytical(table)
+    """Streams the rows into Parquet files: one per value of the refresh columns, so that the next refresh
+    drops whole files."""
     columns = ", ".join(
         f"CAST({quoted(field.name)} AS {field.type.duckdb}) AS {quoted(field.name)}"
         for field in table.contract.fields
     )
-    where = "" if values is None else "WHERE " + " AND ".join(_condition(c, vs) for c, vs in values.items())
+    where = "" if values is None else f"WHERE {_touches(values)}"
+    rows = f"SELECT {columns} FROM ({table.sql.text.strip().rstrip(';')}) {where}"
     try:
-        engine.run(
-            f"CREATE OR REPLACE TEMP TABLE computed AS SELECT {columns} "
-            f"FROM ({table.sql.text.strip().rstrip(';')}) {where}"
-        )
+        if table.refresh_by is None:
+            written = engine.copy_files(f"COPY ({rows}) TO {literal(str(scratch / table.name))} ({PARQUET})")
+        else:
+            # A folder per hash, not per value: a value may be too long for a file's name, and the files keep
+            # their columns. Two values that share a hash share a file, which is only slower to refresh.
+            part = ", ".join(quoted(name) for name in table.refresh_by)
+            written = engine.copy_files(
+                f"COPY (SELECT *, hash({part}) AS _part FROM ({rows})) TO {literal(str(scratch / table.name))} "
+                f"({PARQUET}, PARTITION_BY (_part))"
+            )
     except EngineFailed as error:
         raise Misconfigured(
             f"the SQL did not run: {error.what}",
             file=table.sql.path,
             expected="a SELECT with the columns " + ", ".join(field.name for field in table.contract.fields),
         ) from error
-    files = []
-    # One file per value of the refresh columns, so that the next refresh drops whole files.
-    if table.refresh_by is None:
-        parts = ["true"]
-    else:
-        names = ", ".join(quoted(name) for name in table.refresh_by)
-        parts = [
-            " AND ".join(_condition(c, [v]) for c, v in zip(table.refresh_by, row, strict=True))
-            for row in engine.rows(f"SELECT DISTINCT {names} FROM computed ORDER BY ALL")
-        ]
-    for part in parts:
-        file = iceberg.new_file(target.namespace, target.name, f"{batch.id}-denormalize")
-        engine.run(f"COPY (SELECT * FROM computed WHERE {part}) TO {literal(str(file))} ({PARQUET})")
-        files.append(file)
-    return files
+    return [file.replace(iceberg.new_file(*_place(table), f"{batch.id}-denormalize")) for file in written]
+
+
+def _touches(values: dict[str, list[Any]]) -> str:
+    """SQL: the row's refresh columns have values that the batch touched."""
+    return " AND ".join(_condition(column, wanted) for column, wanted in values.items())
 
 
 def _condition(column: str, values: list[Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 from assay.batch import Tally
 from assay.engines.duckdb import Engine, quoted
@@ -13,9 +14,11 @@ def tally(engine: Engine, store: str, relation: str, columns: Iterable[str]) -> 
     """Counts the rows of a relation (any SQL that can stand after FROM) and sums its numeric columns."""
     columns = list(columns)
     sums = "".join(f", sum({quoted(column)})" for column in columns)
-    rows, *totals = engine.row(f"SELECT count(*){sums} FROM {relation}")
-    return Tally(store, rows, {name: _exact(total) for name, total in zip(columns, totals, strict=True)})
+    return as_tally(store, engine.row(f"SELECT count(*){sums} FROM {relation}"), columns)
 
 
-def _exact(total: object) -> Decimal:
-    return Decimal(0) if total is None else Decimal(str(total))
+def as_tally(store: str, row: Sequence[Any], columns: Sequence[str]) -> Tally:
+    """A tally from the count of rows and the sums of the columns; the sum of no row is zero."""
+    rows, *totals = row
+    sums = {name: Decimal(str(total or 0)) for name, total in zip(columns, totals, strict=True)}
+    return Tally(store, int(rows), sums)

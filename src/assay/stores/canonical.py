@@ -34,6 +34,9 @@ ROWS_WORTH_REBUILDING = 20_000
 #: Below PostgreSQL's `deadlock_timeout` (1 s), so that a circle of waits ends here and hurts nobody.
 LOCK_MILLISECONDS = 500
 
+#: What PostgreSQL may hold in memory while it sorts an index that is put back.
+SORT_MEMORY = "256MB"
+
 EVERY = sql.SQL("")
 
 
@@ -167,6 +170,8 @@ def _is_empty(connection: Connection, one: Incoming) -> bool:
 def _fill(connection: Connection, one: Incoming, rules: Rules, tracked: tuple[str, ...]) -> Merged:
     put_back = _set_aside(connection, one) if one.rows >= ROWS_WORTH_REBUILDING else []
     inserted = copy_in(connection, one.target, one.all_columns, one.file)
+    if put_back:
+        connection.execute(f"SET LOCAL maintenance_work_mem = '{SORT_MEMORY}'".encode())
     for statement in put_back:
         connection.execute(statement)
     if one.rows >= ROWS_WORTH_REBUILDING:

@@ -8,6 +8,7 @@ become visible in one step.
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,16 +131,19 @@ class Iceberg:
         self.lock(namespace, name)
         table = self._catalog.load_table((namespace, name))
         paths = [str(path) for path in files]
-        with table.transaction() as change:
-            if replacing is True:
-                from pyiceberg.expressions import AlwaysTrue
+        if replacing is True:
+            from pyiceberg.expressions import AlwaysTrue
 
-                replacing = AlwaysTrue()
-            if replacing is not None and table.current_snapshot() is not None:
-                change.delete(replacing, snapshot_properties=properties or {})
+            replacing = AlwaysTrue()
+        with table.transaction() as change:
+            if replacing is not None and _may_hold(table, replacing):
+                with warnings.catch_warnings():
+                    # A file's statistics can promise rows that it does not hold; the library wonders aloud.
+                    warnings.filterwarnings("ignore", message="Delete operation did not match any records")
+                    change.delete(replacing, snapshot_properties=properties or {})
             if paths:
                 change.add_files(paths, snapshot_properties=properties or {}, check_duplicate_files=False)
-        self._expire(self._catalog.load_table((namespace, name)))
+        self._expire(table)
 
     def _expire(self, table: Table) -> None:
         snapshots = table.metadata.snapshots
@@ -249,3 +253,10 @@ def _widens(before: IcebergType, after: IcebergType) -> bool:
         and before.scale == after.scale
         and after.precision > before.precision
     )
+
+
+def _may_hold(table: Table, condition: Any) -> bool:
+    """Whether some file of the table may hold rows that the condition selects."""
+    if table.current_snapshot() is None:
+        return False
+    return next(iter(table.scan(row_filter=condition).plan_files()), None) is not None
