@@ -25,6 +25,7 @@ ONE_TYPE: list[st.SearchStrategy[Any]] = [
 COLUMNS = st.one_of(
     *(st.lists(one, min_size=1) for one in ONE_TYPE),
     *(st.lists(st.one_of(one, st.just("")), min_size=1) for one in ONE_TYPE),
+    *(st.lists(st.one_of(one, other), min_size=1) for one in ONE_TYPE for other in ONE_TYPE),
     st.lists(st.one_of(*ONE_TYPE), min_size=1),
 )
 

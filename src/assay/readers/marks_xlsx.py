@@ -15,14 +15,11 @@ from assay.readers.xml import declares_doctype, local, walk
 CHUNK_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 12
 
-#: What may need a walk, as (plain bytes, the expression that decides): plain bytes are found ten times faster.
-#: An error cell; a formula whose value is missing or empty; what hides both from a quick look.
-_TELLING = (
-    (b'"e"', re.compile(rb"""\st\s*=\s*["']e["']""")),
-    (b"'e'", re.compile(rb"""\st\s*=\s*["']e["']""")),
-    (b"</f>", re.compile(rb"""</f>\s*(?:</c>|<v\s*/>|<v>\s*</v>)""")),
-    (b"<f", re.compile(rb"""<f\b[^>]*/>\s*(?:</c>|<v\s*/>|<v>\s*</v>)""")),
-    (b"<!", re.compile(rb"""<!""")),
+#: An error cell; a formula whose value is missing or empty.
+_ERROR = re.compile(rb"""\st\s*=\s*["']e["']""")
+_WITHOUT_VALUE = (
+    re.compile(rb"""</f>\s*(?:</c>|<v\s*/>|<v>\s*</v>)"""),
+    re.compile(rb"""<f\b[^>]*/>\s*(?:</c>|<v\s*/>|<v>\s*</v>)"""),
 )
 _HIDDEN = re.compile(rb"""<(row|col)\b([^>]*?\shidden\s*=\s*["'](?:1|true)["'][^>]*)>""")
 _ATTRIBUTE = re.compile(rb"""\s(r|min|max)\s*=\s*["'](\d+)["']""")
@@ -126,11 +123,24 @@ def _quick_look(archive: zipfile.ZipFile, part: str, marks: Marks) -> bool:
                 raise Malformed("its XML declares a document type")
             if b"<worksheet" not in window[:_HEAD_BYTES]:
                 return True  # prefixed elements or another encoding
-        if any(mark in window and decides.search(window) for mark, decides in _TELLING):
+        if _is_telling(window):
             return True
         if b"hidden" in window and not _note_hidden(window, marks):
             return True
     return False
+
+
+def _is_telling(window: bytes) -> bool:
+    """Whether there is an error, a formula without its value, or what could hide them from a quick look.
+
+    Plain bytes are found ten times faster than expressions, and single ones fastest, so those are asked first.
+    """
+    if b'"e"' in window or (b"'" in window and b"'e'" in window):
+        if _ERROR.search(window):
+            return True
+    if b"<f" in window and any(form.search(window) for form in _WITHOUT_VALUE):
+        return True
+    return b"!" in window and b"<!" in window
 
 
 def _windows(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
