@@ -140,6 +140,14 @@ class ReaderFile(Strict):
     )
     limits: LimitsFile = Field(LimitsFile.model_construct(), description="What reading one file may cost.")
 
+    @model_validator(mode="after")
+    def _columns_fit(self) -> ReaderFile:
+        if self.format == "fixed" and not self.columns:
+            raise ValueError("format fixed needs `columns`: a list of name, start and width")
+        if self.columns and self.format not in ("fixed", "auto"):
+            raise ValueError(f"`columns` belong to format fixed, not to {self.format}")
+        return self
+
 
 class SourceFile(Strict):
     """A stream of files of one kind."""
