@@ -144,6 +144,22 @@ def test_merged_and_hidden_cells_are_told(tmp_path: Path, read: Any) -> None:
     assert (secret.sheet, secret.hidden, secret.height) == ("secret", True, 0)
 
 
+def test_the_way_a_column_shows_its_numbers_is_told(tmp_path: Path, read: Any) -> None:
+    path = tmp_path / "file.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        share, money = book.add_format({"num_format": "0.0%"}), book.add_format({"num_format": 4})
+        sheet.write_row(0, 0, ["id", "share", "amount", "n"])
+        for row in (1, 2, 3):
+            sheet.write_string(row, 0, "7")
+            sheet.write_number(row, 1, 0.125, share)
+            sheet.write_formula(row, 2, "=1+1", money, 2)
+            sheet.write_number(row, 3, 1)
+    (grid,) = read(path)
+    assert grid.formats == ((1, "0.0%"), (2, "#,##0.00"))
+    assert cells(grid)[2, 1] == ("0.125", Kind.NUMBER)
+
+
 @pytest.mark.parametrize(
     "formula",
     [b"<f>A1</f>", b"<f>A1</f><v></v>", b"<f>A1</f>\n<v />", b'<f t="shared" si="0"/>', b'<f t="shared" si="0"/><v/>'],

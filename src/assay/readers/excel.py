@@ -103,6 +103,7 @@ def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
         merged=sorted(set(merged or found.merged)),
         hidden_rows=sorted(row + 1 for row in found.hidden_rows if row < first),
         hidden_columns=sorted(column for column in found.hidden_columns if column < width),
+        formats=sorted(found.formats.items()),
     )
 
 

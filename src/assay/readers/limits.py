@@ -124,8 +124,11 @@ def _result(path: Path, folder: Path) -> tuple[Grid, ...]:
 
 
 def _grid(folder: Path, kept: dict[str, Any]) -> Grid:
-    files = tuple(kept.pop("files"))
-    table = joined([mapped(folder / file) for file in files])
-    merged = tuple(tuple(block) for block in kept.pop("merged"))
-    rows, columns = tuple(kept.pop("hidden_rows")), tuple(kept.pop("hidden_columns"))
-    return Grid(**kept, table=table, merged=merged, hidden_rows=rows, hidden_columns=columns, files=files)
+    table = joined([mapped(folder / file) for file in kept["files"]])
+    # JSON knows lists only; a grid's values are tuples.
+    plain = {name: _frozen(value) for name, value in kept.items()}
+    return Grid(**plain, table=table)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from assay.readers import formats
 from assay.readers.compound import Malformed
 from assay.readers.marks import UNCALCULATED, Marks
 from assay.readers.xml import declares_doctype, local, walk
@@ -32,10 +33,12 @@ def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
     found: dict[int, Marks] = {}
     with zipfile.ZipFile(path) as archive:
         parts = sheet_parts(archive, "xl/workbook.xml")
+        known = formats.styles(archive, parts_by_name(archive).get("xl/styles.xml"))
         for index, name in enumerate(sheets):
             part = parts.get(name)
             if part is not None:
                 found[index] = _marks(archive, part)
+                found[index].formats = formats.of_columns(archive, part, known)
     return found
 
 
