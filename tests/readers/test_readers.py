@@ -218,21 +218,26 @@ def test_what_is_no_workbook_is_unreadable(tmp_path: Path, content: bytes) -> No
 BROKEN_BY = [Limits(memory_bytes=400 << 20, ratio=1e9), Limits(wall_seconds=1, ratio=1e9), Limits(ratio=50)]
 
 
-@pytest.mark.parametrize("limits", BROKEN_BY)
-def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, limits: Limits) -> None:
-    path = tmp_path / "bomb.xlsx"
+@pytest.fixture(scope="module")
+def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bomb")
     row = b'<row><c t="inlineStr"><is><t>' + b"x" * 1000 + b"</t></is></c></row>"
-    book = openpyxl.Workbook()
-    book.save(tmp_path / "seed.xlsx")
-    with zipfile.ZipFile(tmp_path / "seed.xlsx") as seed, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
-        for name in seed.namelist():
-            data = seed.read(name)
+    full = b"<sheetData>" + row * 300_000 + b"</sheetData>"
+    openpyxl.Workbook().save(folder / "seed.xlsx")
+    with zipfile.ZipFile(folder / "seed.xlsx") as seed:
+        parts = {name: seed.read(name) for name in seed.namelist()}
+    with zipfile.ZipFile(folder / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in parts.items():
             if name.endswith("sheet1.xml"):
-                full = b"<sheetData>" + row * 300_000 + b"</sheetData>"
-                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _, full=full: full, data)
-            bomb.writestr(name, data)
+                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _: full, data)
+            made.writestr(name, data)
+    return folder / "bomb.xlsx"
+
+
+@pytest.mark.parametrize("limits", BROKEN_BY)
+def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, bomb: Path, limits: Limits) -> None:
     with pytest.raises(Rejected) as caught:
-        read_limited(path, hints(), tmp_path / "scratch", limits)
+        read_limited(bomb, hints(), tmp_path / "scratch", limits)
     assert caught.value.findings[0].kind == "unreadable_file"
 
 

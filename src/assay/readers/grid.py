@@ -12,7 +12,7 @@ import pyarrow as pa
 
 #: Rows and cells gathered as Python objects before they become Arrow: bounds the memory of a reader.
 ROWS_PER_CHUNK = 20_000
-CELLS_PER_CHUNK = 400_000
+CELLS_PER_CHUNK = 2_000_000
 
 #: The widest sheet that is read: as wide as a workbook's sheet can be.
 COLUMNS = 16_384

@@ -20,9 +20,9 @@ _HEAD_BYTES = 1 << 12
 _ERROR = re.compile(rb"""\st\s*=\s*["']e["']""")
 _WITHOUT_VALUE = (
     re.compile(rb"""</f>\s*(?:</c>|<v\s*/>|<v>\s*</v>)"""),
-    re.compile(rb"""<f\b[^>]*/>\s*(?:</c>|<v\s*/>|<v>\s*</v>)"""),
+    re.compile(rb"""<f\b[^<>]*/>\s*(?:</c>|<v\s*/>|<v>\s*</v>)"""),
 )
-_HIDDEN = re.compile(rb"""<(row|col)\b([^>]*?\shidden\s*=\s*["'](?:1|true)["'][^>]*)>""")
+_HIDDEN = re.compile(rb"""<(row|col)\b([^<>]*?\shidden\s*=\s*["'](?:1|true)["'][^<>]*)>""")
 _ATTRIBUTE = re.compile(rb"""\s(r|min|max)\s*=\s*["'](\d+)["']""")
 _DIMENSION = re.compile(rb"""<(?:\w+:)?dimension\b[^>]*?\sref\s*=\s*["']([A-Z]+\d+)(?::([A-Z]+\d+))?["']""")
 _COLUMNS = 16_384
