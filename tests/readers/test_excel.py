@@ -198,6 +198,17 @@ def test_a_stray_cell_that_the_sheet_does_not_admit_costs_only_the_limit(tmp_pat
     assert caught.value.findings[0].kind == "unreadable_file"
 
 
+@pytest.mark.parametrize("place", [b"A2000000000", b"AAAAAA1"])
+def test_an_error_cell_beyond_any_sheet_is_refused(tmp_path: Path, read: Any, place: bytes) -> None:
+    path = tmp_path / "file.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_formula("B1", "=NA()", None, "#N/A")
+    edited(path, "xl/worksheets/sheet1.xml", lambda xml: xml.replace(b'r="B1"', b'r="' + place + b'"'))
+    with pytest.raises(Rejected) as caught:
+        read(path, Limits(memory_bytes=512 << 20, wall_seconds=60))
+    assert caught.value.findings[0].kind == "unreadable_file"
+
+
 def record(kind: int, body: bytes) -> bytes:
     head = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
     size, out = len(body), b""

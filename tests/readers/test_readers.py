@@ -241,6 +241,19 @@ def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, bomb: P
     assert caught.value.findings[0].kind == "unreadable_file"
 
 
+def test_limits_are_those_of_the_source_unless_others_are_given(tmp_path: Path, bomb: Path) -> None:
+    with pytest.raises(Rejected, match="unpacks to more than 1000 bytes"):
+        read_limited(bomb, hints(limits=Limits(uncompressed_bytes=1000)), tmp_path / "scratch")
+
+
+def test_a_rejection_names_the_file_as_it_was_delivered(tmp_path: Path) -> None:
+    path = tmp_path / "0a1b2c"
+    path.write_bytes(b"%PDF-1.7")
+    with pytest.raises(Rejected) as caught:
+        read_limited(path, hints(), tmp_path / "scratch", name="march.xlsx")
+    assert caught.value.where == "march.xlsx"
+
+
 def test_a_header_below_a_title_is_found_and_odd_columns_are_told(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
     path.write_bytes(b"Report,,,\n,,,\n date ,AMOUNT,Extra,\n1,2,3,\n")

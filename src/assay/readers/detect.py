@@ -114,7 +114,7 @@ def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.replace("\\", "/") for name in archive.namelist()}
-            kind = archive.read("mimetype")[:80].decode("ascii", "replace") if "mimetype" in names else ""
+            kind = _start_of(archive, "mimetype") if "mimetype" in names else ""
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
         return "a damaged archive"
     if "xl/workbook.bin" in names:
@@ -126,6 +126,11 @@ def _archive(path: Path) -> str:
     if "[Content_Types].xml" in names:
         return "an Office document, but no workbook"
     return "zip"
+
+
+def _start_of(archive: zipfile.ZipFile, member: str) -> str:
+    with archive.open(member) as file:
+        return file.read(80).decode("ascii", "replace")
 
 
 def _markup(head: bytes) -> str | None:
