@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.readers import columns, values
@@ -25,10 +25,12 @@ ONE_TYPE: list[st.SearchStrategy[Any]] = [
 COLUMNS = st.one_of(
     *(st.lists(one, min_size=1) for one in ONE_TYPE),
     *(st.lists(st.one_of(one, st.just("")), min_size=1) for one in ONE_TYPE),
+    *(st.lists(st.one_of(one, other), min_size=1) for one in ONE_TYPE for other in ONE_TYPE),
     st.lists(st.one_of(*ONE_TYPE), min_size=1),
 )
 
 
+@settings(deadline=None)
 @given(COLUMNS)
 def test_a_column_is_what_its_cells_are(column: list[Any]) -> None:
     texts, kinds = columns.column(column)
@@ -37,6 +39,7 @@ def test_a_column_is_what_its_cells_are(column: list[Any]) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=5)), min_size=1))
 def test_a_delimited_column_keeps_every_text(column: list[str | None]) -> None:
     texts, kinds = columns.delimited(column)
@@ -44,6 +47,7 @@ def test_a_delimited_column_keeps_every_text(column: list[str | None]) -> None:
     assert kinds.to_pylist() == [int(Kind.TEXT if text else Kind.EMPTY) for text in column]
 
 
+@settings(deadline=None)
 @given(st.decimals(-(10**12), 10**12, places=2))
 def test_an_amount_is_the_same_after_its_way_through_a_double(amount: Decimal) -> None:
     assert Decimal(values.number_text(float(amount))) == amount

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import Rejected
@@ -138,6 +138,7 @@ def test_the_delimiter_that_gives_rows_of_one_width_is_found(tmp_path: Path, del
 CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
 
 
+@settings(deadline=None)
 @given(
     table=st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=1, max_size=5),
     delimiter=st.sampled_from(",;\t|"),
@@ -158,6 +159,7 @@ def test_any_table_comes_back(
     assert found == table
 
 
+@settings(deadline=None)
 @given(
     text=st.text(st.sampled_from('ab,"\n'), max_size=40),
     quote=st.sampled_from(['"', "", "'"]),

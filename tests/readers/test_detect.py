@@ -33,6 +33,8 @@ def workbook() -> bytes:
         (b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
          "an Excel 2003 XML workbook"),
         (b"MIME-Version: 1.0\n", "a web archive (MHTML)"), (b"ID;Price\n1;2\n", "text"),
+        (b"ORCID,Name\n", "text"), (b"PAR1,PAR2\n", "text"), (b"PAR1\x15\x04", "parquet"), (b"BZhours\n", "text"),
+        (b"BZh91AY&SY", "compressed with bzip2"), (b"PAR1\n1\n", "text"),
     ],
 )  # fmt: skip
 def test_the_first_bytes_tell_the_form(tmp_path: Path, content: bytes, form: str) -> None:

@@ -144,6 +144,22 @@ def test_merged_and_hidden_cells_are_told(tmp_path: Path, read: Any) -> None:
     assert (secret.sheet, secret.hidden, secret.height) == ("secret", True, 0)
 
 
+def test_the_way_a_column_shows_its_numbers_is_told(tmp_path: Path, read: Any) -> None:
+    path = tmp_path / "file.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        share, money = book.add_format({"num_format": "0.0%"}), book.add_format({"num_format": 4})
+        sheet.write_row(0, 0, ["id", "share", "amount", "n"])
+        for row in (1, 2, 3):
+            sheet.write_string(row, 0, "7")
+            sheet.write_number(row, 1, 0.125, share)
+            sheet.write_formula(row, 2, "=1+1", money, 2)
+            sheet.write_number(row, 3, 1)
+    (grid,) = read(path)
+    assert grid.formats == ((1, "0.0%"), (2, "#,##0.00"))
+    assert cells(grid)[2, 1] == ("0.125", Kind.NUMBER)
+
+
 @pytest.mark.parametrize(
     "formula",
     [b"<f>A1</f>", b"<f>A1</f><v></v>", b"<f>A1</f>\n<v />", b'<f t="shared" si="0"/>', b'<f t="shared" si="0"/><v/>'],
@@ -179,6 +195,17 @@ def test_a_stray_cell_that_the_sheet_does_not_admit_costs_only_the_limit(tmp_pat
     edited(path, "xl/worksheets/sheet1.xml", lambda xml: xml.replace(b"A1:XFD1048576", b"A1:B2"))
     with pytest.raises(Rejected, match="broke its reader|needs more memory") as caught:
         read(path, Limits(memory_bytes=512 << 20))
+    assert caught.value.findings[0].kind == "unreadable_file"
+
+
+@pytest.mark.parametrize("place", [b"A2000000000", b"AAAAAA1"])
+def test_an_error_cell_beyond_any_sheet_is_refused(tmp_path: Path, read: Any, place: bytes) -> None:
+    path = tmp_path / "file.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_formula("B1", "=NA()", None, "#N/A")
+    edited(path, "xl/worksheets/sheet1.xml", lambda xml: xml.replace(b'r="B1"', b'r="' + place + b'"'))
+    with pytest.raises(Rejected) as caught:
+        read(path, Limits(memory_bytes=512 << 20, wall_seconds=60))
     assert caught.value.findings[0].kind == "unreadable_file"
 
 

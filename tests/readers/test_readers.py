@@ -18,7 +18,7 @@ from assay.errors import Rejected
 from assay.readers import csv, excel
 from assay.readers.grid import Grid, Kind
 from assay.readers.limits import Limits, read_limited
-from assay.zones.model import ReaderHints
+from assay.zones.model import ReaderHints, ReadingLimits
 
 BIRMINGHAM = Path(__file__).parents[3] / "shared/data/expense/birmingham_pcard"
 real_files = pytest.mark.skipif(not BIRMINGHAM.is_dir(), reason=f"the real files are not at {BIRMINGHAM}")
@@ -205,19 +205,37 @@ def test_what_is_no_workbook_is_unreadable(tmp_path: Path, content: bytes) -> No
 BROKEN_BY = [Limits(memory_bytes=400 << 20, ratio=1e9), Limits(wall_seconds=1, ratio=1e9), Limits(ratio=50)]
 
 
-@pytest.mark.parametrize("limits", BROKEN_BY)
-def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, limits: Limits) -> None:
-    path = tmp_path / "bomb.xlsx"
+@pytest.fixture(scope="module")
+def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bomb")
     row = b'<row><c t="inlineStr"><is><t>' + b"x" * 1000 + b"</t></is></c></row>"
-    book = openpyxl.Workbook()
-    book.save(tmp_path / "seed.xlsx")
-    with zipfile.ZipFile(tmp_path / "seed.xlsx") as seed, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
-        for name in seed.namelist():
-            data = seed.read(name)
+    full = b"<sheetData>" + row * 300_000 + b"</sheetData>"
+    openpyxl.Workbook().save(folder / "seed.xlsx")
+    with zipfile.ZipFile(folder / "seed.xlsx") as seed:
+        parts = {name: seed.read(name) for name in seed.namelist()}
+    with zipfile.ZipFile(folder / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in parts.items():
             if name.endswith("sheet1.xml"):
-                full = b"<sheetData>" + row * 300_000 + b"</sheetData>"
-                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _, full=full: full, data)
-            bomb.writestr(name, data)
+                data = re.sub(rb"<sheetData ?/>|<sheetData></sheetData>", lambda _: full, data)
+            made.writestr(name, data)
+    return folder / "bomb.xlsx"
+
+
+@pytest.mark.parametrize("limits", BROKEN_BY)
+def test_a_workbook_that_asks_for_too_much_is_unreadable(tmp_path: Path, bomb: Path, limits: Limits) -> None:
     with pytest.raises(Rejected) as caught:
-        read_limited(path, hints(), tmp_path / "scratch", limits)
+        read_limited(bomb, hints(), tmp_path / "scratch", limits)
     assert caught.value.findings[0].kind == "unreadable_file"
+
+
+def test_limits_are_those_of_the_source_unless_others_are_given(tmp_path: Path, bomb: Path) -> None:
+    with pytest.raises(Rejected, match="unpacks to more than 1000 bytes"):
+        read_limited(bomb, hints(limits=ReadingLimits(unpacked="1KB")), tmp_path / "scratch")
+
+
+def test_a_rejection_names_the_file_as_it_was_delivered(tmp_path: Path) -> None:
+    path = tmp_path / "0a1b2c"
+    path.write_bytes(b"%PDF-1.7")
+    with pytest.raises(Rejected) as caught:
+        read_limited(path, hints(), tmp_path / "scratch", name="march.xlsx")
+    assert caught.value.where == "march.xlsx"

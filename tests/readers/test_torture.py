@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,8 +22,8 @@ from assay.zones.model import ReaderHints
 
 TORTURE = Path(__file__).parents[3] / "shared/data/torture"
 EXPECTED = Path(__file__).with_name("torture.json")
+#: The operating system holds the reading process to them.
 LIMITS = Limits(memory_bytes=1 << 30, wall_seconds=10)
-GIBIBYTE_KB = 1 << 20
 
 pytestmark = pytest.mark.skipif(not TORTURE.is_dir(), reason=f"the torture files are not at {TORTURE}")
 
@@ -69,8 +68,3 @@ def test_every_file_is_read_or_rejected_as_expected(outcomes: dict[str, Any]) ->
         if expected.get(name) != outcomes.get(name)
     }
     assert differ == {}
-
-
-def test_no_file_takes_a_gibibyte(outcomes: dict[str, Any]) -> None:
-    assert outcomes
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < GIBIBYTE_KB

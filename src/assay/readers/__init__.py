@@ -1,1 +1,15 @@
-"""Readers: a raw file becomes cells of text with their positions and what kind of cell each was."""
+"""Readers: a raw file becomes cells of text with their positions and what kind of cell each was.
+
+    limits      `read_limited`, the one door: reads any file in a child process under limits
+    child       that process: which reader takes the file, archives unpacked, cells left as Arrow files
+    detect      what a file is, by its content
+    archive     files inside gz and zip, and which of them make up one table
+    csv         delimited text; csv_blocks the same, faster, for a file in perfect order
+    excel       workbooks; marks* what their parser does not tell; formats how they show numbers
+    json, parquet, fixed   the other formats
+    grid        what all of them return
+    locate      where a contract's fields stand in it
+    propose     what a file suggests about options that nobody has declared
+
+A reader types nothing and guesses nothing: what a file does not prove is declared, or the file is rejected.
+"""

@@ -19,9 +19,12 @@ from assay.readers.values import SIGNIFICANT_DIGITS, cell, number_text
 
 def column(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
     """A column of a spreadsheet's values as (texts, kinds); an empty cell has a null text."""
+    if type(values[0]) is str:
+        try:
+            return _texts(values)  # found out by trying: quicker than asking every value for its type
+        except pa.ArrowTypeError:
+            pass
     types = set(map(type, values))
-    if types == {str}:
-        return _texts(values)
     if str in types and len(types) == 2 and not any(value for value in values if type(value) is str):
         # One type with empty cells between: the parser gives an empty cell as an empty text.
         values = [None if value == "" and type(value) is str else value for value in values]

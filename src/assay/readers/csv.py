@@ -58,7 +58,7 @@ def detect(path: Path, hints: ReaderHints) -> Dialect:
         sample = file.read(SAMPLE_BYTES)
     text = codecs.getincrementaldecoder(encoding)("strict").decode(sample).removeprefix(BOM)
     quote = '"' if hints.quote is None else hints.quote
-    delimiter = hints.delimiter or _delimiter(text, quote, whole=len(sample) < SAMPLE_BYTES)
+    delimiter = hints.delimiter or delimiter_of(text, quote, whole=len(sample) < SAMPLE_BYTES)
     return Dialect(encoding, delimiter, quote, bom, hints.header_row)
 
 
@@ -254,7 +254,7 @@ def _refuse_nul(path: Path, chunks: Iterator[bytes]) -> None:
         lines += chunk.count(b"\n")
 
 
-def _delimiter(text: str, quote: str, *, whole: bool) -> str:
+def delimiter_of(text: str, quote: str, *, whole: bool) -> str:
     """The candidate that gives the most records of one width above one; a comma when none does."""
     lines = text.splitlines(keepends=True)
     if not whole and len(lines) > 1:

@@ -18,18 +18,22 @@ EXCEL_SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".xlsb", ".xltx", 
 _HEAD_BYTES = 1 << 12
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
+_PRINTED = b"\t\r\n" + bytes(range(0x20, 0x7F)) + bytes(range(0xC2, 0xF5))
+#: After its mark a Parquet file goes on in binary: a table whose first header is PAR1 does not.
+_PARQUET = frozenset({b"PAR1", *(b"PAR1" + bytes([byte]) for byte in range(256) if byte not in _PRINTED)})
+
 #: First bytes → words for a person, for what people deliver by mistake.
 _FOREIGN = (
     (b"%PDF", "a PDF document"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
-    (b"BZh", "compressed with bzip2"),
     (b"\xfd7zXZ\0", "compressed with xz"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!", "a RAR archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
     (b"SQLite format 3\0", "a SQLite database"),
     (b"\x89PNG", "an image"),
     (b"\xff\xd8\xff", "an image"),
-    (b"GIF8", "an image"),
+    (b"GIF87a", "an image"),
+    (b"GIF89a", "an image"),
     (b"{\\rtf", "a rich-text document"),
     (b"\x01\0\0\0\x6c\0\0\0", "a drawing"),
     (b"\x09\x00\x04\x00", "a workbook of Excel 2"),
@@ -38,7 +42,6 @@ _FOREIGN = (
     (b"\0\0\x02\0\x04\x04", "a Lotus 1-2-3 worksheet"),
     (b"\0\0\x02\0\x06\x04", "a Lotus 1-2-3 worksheet"),
     (b"ARROW1\0\0", "an Arrow file"),
-    (b"ORC", "an ORC file"),
     (b"Obj\x01", "an Avro file"),
 )
 
@@ -56,8 +59,10 @@ def form_of(path: Path) -> str:
         return _archive(path)
     if head.startswith(b"\x1f\x8b"):
         return "gzip"
-    if head.startswith(b"PAR1"):
+    if head[:5] in _PARQUET:
         return "parquet"
+    if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
+        return "compressed with bzip2"
     for mark, words in _FOREIGN:
         if head.startswith(mark):
             return words
@@ -109,7 +114,7 @@ def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.replace("\\", "/") for name in archive.namelist()}
-            kind = archive.read("mimetype")[:80].decode("ascii", "replace") if "mimetype" in names else ""
+            kind = _start_of(archive, "mimetype") if "mimetype" in names else ""
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
         return "a damaged archive"
     if "xl/workbook.bin" in names:
@@ -121,6 +126,11 @@ def _archive(path: Path) -> str:
     if "[Content_Types].xml" in names:
         return "an Office document, but no workbook"
     return "zip"
+
+
+def _start_of(archive: zipfile.ZipFile, member: str) -> str:
+    with archive.open(member) as file:
+        return file.read(80).decode("ascii", "replace")
 
 
 def _markup(head: bytes) -> str | None:

@@ -14,7 +14,7 @@ import python_calamine
 
 from assay.readers import detect, marks, values
 from assay.readers.compound import Malformed
-from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
+from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 from assay.readers.marks import Marks
 from assay.readers.refusal import unreadable
 
@@ -27,6 +27,9 @@ UNPROTECT = "remove the password and deliver the file again"
 
 #: The parser lays a sheet out as a full rectangle of 24 bytes a cell, so that one stray cell costs gigabytes.
 CELLS_PER_SHEET = 60_000_000
+
+#: No sheet of any format is longer.
+ROWS = 1 << 20
 
 #: Rows taken apart from the rest, because they often mix texts into columns of numbers.
 HEAD_ROWS = 100
@@ -93,6 +96,8 @@ def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
     builder = GridBuilder(sheet.name, sheet.visible != python_calamine.SheetVisibleEnum.Visible, folder, typed=True)
     errors: dict[int, dict[int, str]] = {}
     for (row, column), text in found.errors.items():
+        if row >= ROWS or column >= COLUMNS:
+            raise Malformed(f"the sheet {sheet.name} has a cell beyond row {ROWS} or column {COLUMNS}")
         errors.setdefault(row, {})[column] = text
     first = blank = width = 0
     for chunk in _chunks(parsed, max(errors, default=-1)):
@@ -103,6 +108,7 @@ def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
         merged=sorted(set(merged or found.merged)),
         hidden_rows=sorted(row + 1 for row in found.hidden_rows if row < first),
         hidden_columns=sorted(column for column in found.hidden_columns if column < width),
+        formats=sorted(found.formats.items()),
     )
 
 

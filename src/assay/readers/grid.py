@@ -12,7 +12,7 @@ import pyarrow as pa
 
 #: Rows and cells gathered as Python objects before they become Arrow: bounds the memory of a reader.
 ROWS_PER_CHUNK = 20_000
-CELLS_PER_CHUNK = 400_000
+CELLS_PER_CHUNK = 2_000_000
 
 #: The widest sheet that is read: as wide as a workbook's sheet can be.
 COLUMNS = 16_384
@@ -44,6 +44,8 @@ class Grid:
     `typed` says that `k0`… are the file's own types, as in a workbook, and not only empty or text.
     `merged` are the merged blocks of the sheet, of which the first cell alone is shown.
     `hidden_rows` (1-based) and `hidden_columns` (zero-based) are told by xlsx files, where a filter hides rows.
+    `formats` are the number formats of columns in an xlsx file, as (zero-based column, format code), where a
+    column has another than the general one: how a person sees the number, such as `0.0%`.
     `files` are the Arrow files that the table is mapped from, when a child process left it.
     """
 
@@ -55,6 +57,7 @@ class Grid:
     merged: tuple[Block, ...] = ()
     hidden_rows: tuple[int, ...] = ()
     hidden_columns: tuple[int, ...] = ()
+    formats: tuple[tuple[int, str], ...] = ()
     files: tuple[str, ...] = ()
 
     @property
@@ -111,6 +114,7 @@ class GridBuilder:
         merged: Sequence[Block] = (),
         hidden_rows: Sequence[int] = (),
         hidden_columns: Sequence[int] = (),
+        formats: Sequence[tuple[int, str]] = (),
         header: tuple[int, Sequence[str]] | None = None,
     ) -> Grid:
         """The sheet with all rows added so far, below `header` (number and names) when one is given."""
@@ -129,6 +133,7 @@ class GridBuilder:
             merged=tuple(merged),
             hidden_rows=tuple(hidden_rows),
             hidden_columns=tuple(hidden_columns),
+            formats=tuple(formats),
             files=files,
         )
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "read_limited"]
 
 ANSWER = "answer.json"
+#: The answer tells about sheets, never their cells: a longer one is the work of a hostile file.
+ANSWER_BYTES = 64 << 20
 _HINTS = ("format", "encoding", "delimiter", "quote", "header_row", "member", "records")
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 #: Address space counts against the memory limit, so the child's libraries must not reserve what they do not use.
@@ -103,8 +105,11 @@ def _died(code: int, stderr: bytes, limits: Limits) -> str:
 
 
 def _result(path: Path, folder: Path) -> tuple[Grid, ...]:
+    file = folder / ANSWER
     try:
-        answer = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+        if file.stat().st_size > ANSWER_BYTES:
+            raise unreadable(path, "the workbook has too many merged or hidden cells")
+        answer = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise unreadable(path, "the reader ended without an answer") from error
     if "failed" in answer:
@@ -124,8 +129,11 @@ def _result(path: Path, folder: Path) -> tuple[Grid, ...]:
 
 
 def _grid(folder: Path, kept: dict[str, Any]) -> Grid:
-    files = tuple(kept.pop("files"))
-    table = joined([mapped(folder / file) for file in files])
-    merged = tuple(tuple(block) for block in kept.pop("merged"))
-    rows, columns = tuple(kept.pop("hidden_rows")), tuple(kept.pop("hidden_columns"))
-    return Grid(**kept, table=table, merged=merged, hidden_rows=rows, hidden_columns=columns, files=files)
+    table = joined([mapped(folder / file) for file in kept["files"]])
+    # JSON knows lists only; a grid's values are tuples.
+    plain = {name: _frozen(value) for name, value in kept.items()}
+    return Grid(**plain, table=table)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

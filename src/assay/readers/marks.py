@@ -1,4 +1,5 @@
-"""What the fast parser of workbooks does not tell: error cells, formulas never calculated, merged and hidden cells.
+"""What the fast parser of workbooks does not tell: error cells, formulas never calculated, merged and hidden cells,
+and how numbers are shown.
 
 An `#N/A` read as an empty cell would pass a nullable column unseen, so the raw file is scanned for it.
 Rows and columns are zero-based in `Marks`.
@@ -33,6 +34,7 @@ class Marks:
     merged: list[Block] = field(default_factory=list)
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
+    formats: dict[int, str] = field(default_factory=dict)
 
 
 def find(path: Path, form: str, sheets: Sequence[str]) -> dict[int, Marks]:

@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.readers import values
-from assay.readers.grid import COLUMNS, Grid, GridBuilder, Kind
+from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 from assay.readers.json import dump
 from assay.readers.refusal import unreadable
 
-ROWS = 20_000
 #: The row number of the column names, which stand beside the rows and not among them.
 DECLARED = 0
 
@@ -37,7 +36,7 @@ def _grid(path: Path, file: pq.ParquetFile, folder: Path | None) -> Grid:
     builder = GridBuilder(folder=folder, typed=True)
     builder.add(DECLARED, schema.names, [Kind.TEXT] * len(schema))
     first = 1
-    step = max(1, min(ROWS, 400_000 // max(1, len(schema))))
+    step = max(1, min(ROWS_PER_CHUNK, CELLS_PER_CHUNK // max(1, len(schema))))
     for batch in file.iter_batches(batch_size=step, use_threads=False):
         columns = [_column(name, column) for name, column in zip(schema.names, batch.columns, strict=True)]
         cells = pa.repeat(pa.scalar(len(schema), pa.int32()), batch.num_rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,11 @@ from assay.readers.grid import Kind
 SIGNIFICANT_DIGITS = 15
 
 
-class ErrorCell(str):
-    """The text of a cell that holds an error, so that it is not taken for a text."""
+@dataclass(frozen=True, slots=True)
+class ErrorCell:
+    """A cell that holds an error, such as `#N/A`."""
+
+    text: str
 
 
 def cell(value: Any) -> tuple[str | None, Kind]:
@@ -61,7 +65,7 @@ def _nothing(_: Any) -> tuple[str | None, Kind]:
 
 _CELLS: dict[type, Callable[[Any], tuple[str | None, Kind]]] = {
     str: _text,
-    ErrorCell: lambda value: (str(value), Kind.ERROR),
+    ErrorCell: lambda value: (value.text, Kind.ERROR),
     bool: lambda value: ("true" if value else "false", Kind.BOOLEAN),
     int: lambda value: (str(value), Kind.NUMBER),
     float: lambda value: (number_text(value), Kind.NUMBER),

@@ -189,6 +189,14 @@ class ChecksFile(Strict):
     batches: int = Field(default=12, description="How many earlier batches are looked at.", ge=3)
     at_least: int = Field(default=5, description="Fewer earlier batches than this are no history.", ge=3)
 
+    @model_validator(mode="after")
+    def _columns_fit(self) -> ReaderFile:
+        if self.format == "fixed" and not self.columns:
+            raise ValueError("format fixed needs `columns`: a list of name, start and width")
+        if self.columns and self.format not in ("fixed", "auto"):
+            raise ValueError(f"`columns` belong to format fixed, not to {self.format}")
+        return self
+
 
 class SourceFile(Strict):
     """A stream of files of one kind."""
