@@ -274,7 +274,8 @@ def _reject(platform: Platform, batch: Batch, segment: str, error: Rejected) -> 
     with transaction(platform.connection) as tx:
         records.lock_batch(tx, batch.id, batch.state)
         records.add_findings(tx, batch.id, segment, error.findings)
-        records.add_run(tx, batch.id, segment, "rejected", 0.0, {"what": error.what})
+        detail = {"what": error.what, "rows_total": error.rows_total, "rows_affected": error.rows_affected}
+        records.add_run(tx, batch.id, segment, "rejected", 0.0, detail)
         records.move(tx, batch.id, batch.state, "rejected")
 
 

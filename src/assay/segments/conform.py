@@ -14,7 +14,7 @@ from assay.batch import Batch, Tally
 from assay.engines.duckdb import Engine, EngineFailed, literal, path_list, quoted
 from assay.engines.sql import with_provenance
 from assay.errors import Misconfigured, Rejected
-from assay.findings import EXAMPLES_PER_KIND, Cell, Finding
+from assay.findings import EXAMPLES_PER_KIND, Cell, Finding, masked
 from assay.segments.outcome import Outcome
 from assay.segments.relations import provide
 from assay.stores.database import Connection
@@ -23,6 +23,7 @@ from assay.stores.lake import clean
 from assay.stores.operational import PROVENANCE, Violation, copy_in, load_order
 
 if TYPE_CHECKING:
+    from assay.zones.contract import Contract
     from assay.zones.project import OperationalTable, Project, Source
 
 
@@ -328,21 +329,31 @@ def _refused(connection: Connection, staged: list[Staged], error: Exception) -> 
         findings.extend(_dangling(connection, one, staged))
         findings.extend(_absent(connection, one))
     if not findings:
-        detail = getattr(getattr(error, "diag", None), "message_detail", None)
-        findings.append(Finding("key_violation", f"{error}".strip().splitlines()[0], expected=detail))
+        # PostgreSQL's own words name the offending values.
+        secret = any(field.sensitive for one in staged for field in one.table.contract.fields)
+        diagnosis = getattr(error, "diag", None)
+        detail = None if secret else getattr(diagnosis, "message_detail", None)
+        constraint = getattr(diagnosis, "constraint_name", None)
+        what = f"the rows break {constraint or 'a key'}" if secret else f"{error}".strip().splitlines()[0]
+        findings.append(Finding("key_violation", what, expected=detail))
     return Rejected(f"PostgreSQL refused the rows: {findings[0].message}", findings)
 
 
-def _key_finding(kind: str, message: str, columns: Iterable[str], rows: list[Any], count: int) -> Finding:
+def _key_finding(
+    kind: str, message: str, columns: Iterable[str], rows: list[Any], count: int, contract: Contract
+) -> Finding:
+    names = list(columns)
+    secret = [contract.field(name).sensitive for name in names]
+
+    def shown(values: list[Any]) -> str:
+        return ", ".join(masked(str(v)) if hide else str(v) for v, hide in zip(values, secret, strict=True))
+
     return Finding(
         kind,
         message,
-        field=", ".join(columns),
+        field=", ".join(names),
         count=count,
-        cells=tuple(
-            Cell(row=row, column=None, found=", ".join(str(value) for value in values), sheet=sheet)
-            for row, sheet, *values in rows
-        ),
+        cells=tuple(Cell(row=row, column=None, found=shown(values), sheet=sheet) for row, sheet, *values in rows),
     )
 
 
@@ -366,6 +377,7 @@ def _repeated(connection: Connection, one: Staged) -> list[Finding]:
                     key,
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
+                    one.table.contract,
                 )
             )
     return findings
@@ -396,6 +408,7 @@ def _dangling(connection: Connection, one: Staged, staged: list[Staged]) -> list
                     key.columns,
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
+                    one.table.contract,
                 )
             )
     return findings
@@ -419,6 +432,7 @@ def _absent(connection: Connection, one: Staged) -> list[Finding]:
                     [field.name],
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
+                    one.table.contract,
                 )
             )
     return findings

@@ -1,0 +1,148 @@
+"""The contract's quality rules over typed rows: what breaks them, as findings and as conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
+from assay.errors import Misconfigured
+from assay.findings import EXAMPLES_PER_KIND, Cell, Finding, masked
+
+if TYPE_CHECKING:
+    from assay.zones.contract import Contract, Rule
+
+#: How much of a value a finding shows.
+SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules say: findings, (rule name, SQL of a bad row) for rules that set rows aside, and the SQL of a
+    row that breaks any rule."""
+
+    findings: tuple[Finding, ...]
+    aside: tuple[tuple[str, str], ...]
+    broken: str
+
+
+def judge(
+    engine: Engine, contract: Contract, *, whole: bool = True, cells_most: int = EXAMPLES_PER_KIND
+) -> Judgement:
+    """Tries the rules on the view `readable`; without `whole` only those that speak of single rows.
+
+    Raises `Misconfigured` for the query of a rule that does not run.
+    """
+    findings: list[Finding] = []
+    aside: list[tuple[str, str]] = []
+    broken: list[str] = []
+    for rule in contract.rules:
+        bad = bad_row(rule)
+        if bad is None or rule.comparison is not None:
+            findings.extend(_dataset_finding(engine, rule, bad, contract) if whole else ())
+            continue
+        count = engine.row(f"SELECT count(*) FILTER ({bad}) FROM readable")[0]
+        if count:
+            findings.append(_row_finding(engine, rule, bad, count, contract, cells_most))
+            broken.append(bad)
+            if rule.action == "quarantine":
+                aside.append((rule.name, bad))
+    return Judgement(tuple(findings), tuple(aside), f"({' OR '.join(broken) or 'false'})")
+
+
+def bad_row(rule: Rule) -> str | None:
+    """SQL: the row breaks the rule; None for a rule that speaks of the dataset as a whole."""
+    if rule.kind == "condition":
+        return f"(NOT coalesce(({rule.condition}), false))"
+    if not rule.fields:
+        return None
+    column = quoted(rule.fields[0])
+    if rule.kind == "null":
+        return f"({column} IS NULL)"
+    if rule.kind == "missing":
+        words = ", ".join(literal(str(word)) for word in rule.missing_values or () if word is not None)
+        return f"({column} IS NULL" + (f" OR CAST({column} AS VARCHAR) IN ({words}))" if words else ")")
+    if rule.kind == "invalid":
+        tests = []
+        if rule.valid_values is not None:
+            words = ", ".join(literal(str(word)) for word in rule.valid_values if word is not None)
+            tests.append(f"CAST({column} AS VARCHAR) NOT IN ({words})")
+        if rule.pattern is not None:
+            tests.append(f"NOT regexp_full_match(CAST({column} AS VARCHAR), {literal(rule.pattern)})")
+        return f"({column} IS NOT NULL AND ({' OR '.join(tests) or 'false'}))"
+    return None
+
+
+def _row_finding(
+    engine: Engine, rule: Rule, bad: str, count: int, contract: Contract, cells_most: int
+) -> Finding:
+    shown = quoted(rule.fields[0]) if rule.fields else "NULL"
+    rows = engine.rows(
+        f"SELECT _row, _sheet, CAST({shown} AS VARCHAR) FROM readable WHERE {bad} "
+        f"ORDER BY _sheet, _row LIMIT {cells_most}"
+    )
+    secret = _secret(rule, contract)
+    effect = {"warn": "stay", "quarantine": "are set aside", "halt": "stop the batch"}[rule.action]
+    return Finding(
+        "rule",
+        f"{count} row(s) break the rule {rule.name} and {effect}",
+        severity="error" if rule.action == "halt" else "warning",
+        field=rule.fields[0] if rule.fields else None,
+        expected=rule.description or rule.condition,
+        count=count,
+        cells=tuple(Cell(row, None, _shown(value, secret), sheet) for row, sheet, value in rows),
+        rule=rule.name,
+    )
+
+
+def _secret(rule: Rule, contract: Contract) -> bool:
+    """Whether the rule speaks of a field whose values no report shows."""
+    return any(field.sensitive and field.name in rule.fields for field in contract.fields)
+
+
+def _shown(value: str | None, secret: bool) -> str | None:
+    short = None if value is None else value[:SHOWN_CHARACTERS]
+    return masked(short) if short is not None and secret else short
+
+
+def _dataset_finding(engine: Engine, rule: Rule, bad: str | None, contract: Contract) -> list[Finding]:
+    rows = engine.row("SELECT count(*) FROM readable")[0]
+    if rule.kind == "row_count":
+        value = rows
+    elif rule.kind == "duplicate":
+        keys = ", ".join(quoted(name) for name in rule.fields)
+        value = engine.row(
+            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM readable GROUP BY {keys})"
+        )[0]
+    elif rule.kind == "sql":
+        query = str(rule.query)
+        for word in ("${object}", "{object}", "${table}", "{table}", "${model}", "{model}"):
+            query = query.replace(word, "readable")
+        engine.run(f"CREATE OR REPLACE TEMP VIEW {quoted(contract.dataset)} AS SELECT * FROM readable")
+        try:
+            value = engine.row(query)[0]
+        except EngineFailed as error:
+            raise Misconfigured(
+                f"the query of rule {rule.name} did not run: {error.what}", file=contract.path, line=rule.line
+            ) from error
+    else:
+        value = engine.row(f"SELECT count(*) FILTER ({bad}) FROM readable")[0]
+    comparison = rule.comparison
+    if comparison is not None and comparison.unit == "percent" and rule.kind != "row_count":
+        value = 100.0 * value / rows if rows else 0.0
+    holds = value == 0 if comparison is None else comparison.holds(value)
+    if holds:
+        return []
+    wanted = "none" if comparison is None else str(comparison)
+    # The query of a rule may give a value of the field itself, such as its largest.
+    shown = _shown(str(value), rule.kind == "sql" and _secret(rule, contract))
+    return [
+        Finding(
+            "rule",
+            f"rule {rule.name}: found {shown}, expected {wanted}",
+            severity="error" if rule.action == "halt" else "warning",
+            field=rule.fields[0] if rule.fields else None,
+            expected=rule.description or wanted,
+            rule=rule.name,
+        )
+    ]
