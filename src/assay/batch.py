@@ -32,7 +32,10 @@ def may_move(before: State, after: State) -> bool:
 
 @dataclass(frozen=True)
 class Batch:
-    """One delivered file: identity, where it belongs, and how far it has come."""
+    """One delivered file: identity, where it belongs, and how far it has come.
+
+    `replaces` is the number of the rejected or held batch that this delivery corrects.
+    """
 
     id: int
     zone: str
@@ -46,6 +49,7 @@ class Batch:
     delivered_at: datetime
     config_version: str
     period: str | None = None
+    replaces: int | None = None
     segments: dict[str, Any] | None = None
 
     @property

@@ -18,7 +18,7 @@ from assay.stores.database import Connection
 
 _BATCH = (
     "id, zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, delivered_at, "
-    "config_version, period"
+    "config_version, period, replaces_batch_id"
 )
 
 
@@ -76,6 +76,26 @@ def same_bytes(connection: Connection, zone: str, pipeline: str, source: str, sh
     return Batch(*row) if row else None
 
 
+def unreplaced(connection: Connection, zone: str, pipeline: str, source: str) -> list[Batch]:
+    """The newest rejected and held batches of a source that no later delivery has replaced."""
+    found = connection.execute(
+        f"SELECT {_BATCH} FROM assay.batch b WHERE zone = %s AND pipeline = %s AND source = %s "
+        "AND state IN ('rejected', 'held') "
+        "AND NOT EXISTS (SELECT 1 FROM assay.batch s WHERE s.replaces_batch_id = b.id) "
+        "ORDER BY id DESC LIMIT 500".encode(),
+        (zone, pipeline, source),
+    )
+    return [Batch(*row) for row in found]
+
+
+def successors(connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
+    """Batch → the batch that replaces it, for those that were replaced."""
+    found = connection.execute(
+        "SELECT replaces_batch_id, id FROM assay.batch WHERE replaces_batch_id = ANY(%s)", (list(numbers),)
+    )
+    return {int(old): int(new) for old, new in found}
+
+
 def add_batch(
     connection: Connection,
     *,
@@ -88,12 +108,14 @@ def add_batch(
     delivered_by: str,
     config_version: str,
     period: str | None,
+    replaces: int | None = None,
 ) -> int:
     """Records a new batch in state `landed`; returns its number."""
     row = connection.execute(
         "INSERT INTO assay.batch (zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, "
-        "config_version, period) VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s) RETURNING id",
-        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period),
+        "config_version, period, replaces_batch_id) VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s) "
+        "RETURNING id",
+        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period, replaces),
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -8,6 +8,7 @@ import click
 
 from assay.cli import output
 from assay.cli.options import json_option, load, project_options
+from assay.cli.report import batch_return, replacement, show_report
 
 
 @click.command()
@@ -36,7 +37,10 @@ def status(folder: Path, target: str | None, as_json: bool) -> None:
 
 @click.group()
 def batch() -> None:
-    """List batches, or show one."""
+    """List batches, show one with its report, or return its file."""
+
+
+batch.add_command(batch_return)
 
 
 @batch.command(name="list")
@@ -71,12 +75,15 @@ def batch_list(
             newest_first=True,
             limit=limit,
         )
+        after = records.successors(platform.connection, [b.id for b in found])
     names = ("batch", "zone", "pipeline", "source", "file", "period", "state", "delivered by")
     rows = [(b.id, b.zone, b.pipeline, b.source, b.file_name, b.period, b.state, b.delivered_by) for b in found]
     if as_json:
-        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
+        links = [{"replaces": b.replaces, "replaced by": after.get(b.id)} for b in found]
+        output.print_json([dict(zip(names, row, strict=True)) | link for row, link in zip(rows, links, strict=True)])
     else:
-        output.table(names, rows)
+        notes = [replacement(b, after.get(b.id)) for b in found]
+        output.table((*names, ""), [(*row, note) for row, note in zip(rows, notes, strict=True)])
 
 
 @batch.command(name="show")
@@ -90,24 +97,30 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
     """
     from assay.catalog import records
     from assay.pipelines.platform import opened
+    from assay.pipelines.returns import batch_report
 
     with opened(load(folder, target)) as platform:
         found = records.batch(platform.connection, number)
+        after = records.successors(platform.connection, [number]).get(number)
+        made = batch_report(platform, number)
         runs = records.runs(platform.connection, number)
         tallies = records.tallies(platform.connection, number)
         findings = records.findings(platform.connection, number)
     if as_json:
         output.print_json(
             {
-                "batch": found.__dict__,
+                "batch": {**found.__dict__, "replaced_by": after},
                 "runs": runs,
                 "reconciliation": [tally.to_dict() for tally in tallies],
                 "findings": [{"segment": segment, **finding.to_dict()} for segment, finding in findings],
+                "report": made.to_dict(),
             }
         )
         return
     click.echo(f"{found.label}: {found.state}")
     click.echo(f"delivered by {found.delivered_by} at {found.delivered_at:%Y-%m-%d %H:%M:%S}, sha256 {found.sha256}")
+    if replacement(found, after):
+        click.echo(replacement(found, after))
     output.table(
         ("segment", "outcome", "seconds"), [(r["segment"], r["outcome"], f"{r['seconds']:.2f}") for r in runs]
     )
@@ -118,7 +131,9 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
             [(t.store, t.rows, *(t.sums.get(name) for name in sums)) for t in tallies],
             title="reconciliation",
         )
-    output.findings(finding for _, finding in findings)
+    show_report(made)
+    if found.state in ("rejected", "held") and made.groups:
+        click.echo(f"Next: assay batch return {number}", err=True)
 
 
 @click.group()

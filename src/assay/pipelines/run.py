@@ -23,6 +23,7 @@ from assay.findings import Finding
 from assay.flow import GATE, movement, movement_from
 from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
+from assay.pipelines.succession import replaced_by
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
 from assay.stores.database import Connection, advisory_key, transaction
@@ -127,6 +128,8 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
         if known is not None and duplicate:
             number = known.id
         else:
+            waiting = records.unreplaced(tx, source.zone, source.pipeline, source.name)
+            corrected = replaced_by(path.name, period, waiting, by_period=source.load.mode == "replace")
             number = records.add_batch(
                 tx,
                 zone=source.zone,
@@ -138,6 +141,7 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
                 delivered_by=platform.actor,
                 config_version=version,
                 period=period,
+                replaces=corrected.id if corrected else None,
             )
             records.add_run(tx, number, "land", "done", 0.0, {"bytes": landed.size_bytes})
         records.add_delivery(

@@ -41,12 +41,13 @@ Way = Literal["quick", "exact"]
 
 @dataclass(frozen=True)
 class Column:
-    """Where a field stands in a delivered sheet, and the header that it has there."""
+    """Where a field stands in a delivered sheet: its column, and the (last) row and text of its header."""
 
     field: str
     sheet: str | None
     letter: str
     header: str
+    header_row: int
 
 
 @dataclass(frozen=True)
@@ -434,7 +435,7 @@ def _header_of(located: Located, field: str) -> str | None:
 def columns_of(sheets: Iterable[Located]) -> tuple[Column, ...]:
     """Where the fields stand in the sheets that carry them."""
     return tuple(
-        Column(field, located.grid.sheet, column_letter(index), located.headers[index].strip())
+        Column(field, located.grid.sheet, column_letter(index), located.headers[index].strip(), located.header_row)
         for located in sheets
         for field, index in located.columns.items()
     )

@@ -82,10 +82,16 @@ def _row_finding(
         f"ORDER BY _sheet, _row LIMIT {cells_most}"
     )
     secret = _secret(rule, contract)
-    effect = {"warn": "stay", "quarantine": "are set aside", "halt": "stop the batch"}[rule.action]
+    one, many = {
+        "warn": ("stays", "stay"), "quarantine": ("is set aside", "are set aside"),
+        "halt": ("stops the batch", "stop the batch"),
+    }[rule.action]  # fmt: skip
+    words = f"1 row breaks the rule {rule.name} and {one}" if count == 1 else (
+        f"{count} rows break the rule {rule.name} and {many}"
+    )
     return Finding(
         "rule",
-        f"{count} row(s) break the rule {rule.name} and {effect}",
+        words,
         severity="error" if rule.action == "halt" else "warning",
         field=rule.fields[0] if rule.fields else None,
         expected=rule.description or rule.condition,
