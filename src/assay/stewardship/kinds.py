@@ -66,7 +66,7 @@ KINDS: tuple[Kind, ...] = (
         "the text is in another character encoding",
         "A byte of the file does not belong to the declared or detected encoding; nothing is replaced silently.",
         _ERROR,
-        "Save the file as “CSV UTF-8”, and deliver it again.",
+        'Save the file as "CSV UTF-8", and deliver it again.',
         "Declare `reader.encoding`, often `cp1252` for files from older Windows programs.",
     ),
     Kind(

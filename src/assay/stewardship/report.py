@@ -166,7 +166,7 @@ def _problem(finding: Finding, fields: dict[str, Field], cells_most: int) -> Pro
     # Of a rule that has no description the expectation is the zone's SQL.
     expected = _expected(finding, field)
     words = {
-        "column": f"“{column}”" if column else "named", "expected": expected or "as agreed",
+        "column": f'"{column}"' if column else "named", "expected": expected or "as agreed",
         "count": f"{finding.count:,}",
     }  # fmt: skip
     told = kind.says.format(**words) if kind.says and (field or finding.kind != "missing_value") else finding.message

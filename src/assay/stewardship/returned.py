@@ -179,7 +179,7 @@ def _request(
                 "number": mark.number, "severity": mark.problem.severity, "place": str(mark.cell),
                 "sheet": mark.cell.sheet, "row": mark.cell.row, "column": mark.cell.column,
                 # Quotation marks: the value begins with no sign that would make it a formula.
-                "found": "" if mark.cell.found is None else f"“{mark.cell.found}”",
+                "found": "" if mark.cell.found is None else f'"{mark.cell.found}"',
                 "expected": mark.problem.expected or "", "comment": _comment(mark.problem),
                 "marked": mark.problem.kind not in _NOWHERE,
             }
@@ -260,7 +260,7 @@ def _rows(
         for number in sorted(reasons.keys() - {0}):
             out.write(line(str(number), "; ".join(reasons[number]), records.get(number, "")))
         if more:
-            out.write(line("", f"… and {more:,} more", ""))
+            out.write(line("", f"... and {more:,} more", ""))
     return file
 
 

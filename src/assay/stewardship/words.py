@@ -74,7 +74,7 @@ def _number(field: Field) -> str:
         return f"a whole number of at most {digits} digits, such as {whole}"
     places = "digit" if scale == 1 else "digits"
     example = f"{whole}{sign}{'50'.ljust(scale, '0')[:scale]}"
-    return f"a number with at most {scale} {places} after the “{sign}” and {digits} before it, such as {example}"
+    return f'a number with at most {scale} {places} after the "{sign}" and {digits} before it, such as {example}'
 
 
 def _limits(field: Field) -> list[str]:
