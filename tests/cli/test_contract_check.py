@@ -48,10 +48,10 @@ def call(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         ("Day,Amount\n2026-01-05,1.50\n", 0, "file.csv was accepted: 1 row."),
         ("Day,Amount\n2026-01-05,x\n", 3, "Amount (column B): 1 cell does not fit"),
-        ("Day,Amount,More\n2026-01-05,1,2\n", 4, 'column C "More" is not in the contract'),
+        ("Day,Amount,More\n2026-01-05,1,2\n", 4, 'Column C "More" is not in the contract'),
         ("Day,Amount\n2026-01-05,-1\n", 0, "1 row breaks the rule positive and is set aside"),
         ("Day,Amount\nnever,1\n2026-01-05,-1\n", 3, "breaks the rule positive"),
-        ("", 3, "there is no row of data"),
+        ("", 3, "There is no row of data"),
     ],
 )
 def test_the_exit_code_says_what_would_become_of_the_file(

@@ -92,7 +92,7 @@ def _show_group(console: Any, group: Group) -> None:
 def _heading(problem: Problem) -> str:
     """`Amount (column F): 2 cells are not a number`; the column only where the words do not name it."""
     if problem.column is None or problem.kind in ("missing_column", "renamed_column", "duplicate_column"):
-        return problem.says
+        return problem.says[:1].upper() + problem.says[1:]
     letters = ", ".join(problem.letters[:3])
     where = f" (column {letters})" if letters else ""
     return f"{problem.column}{where}: {problem.says}"

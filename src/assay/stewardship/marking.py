@@ -15,7 +15,7 @@ from typing import Any
 from openpyxl import Workbook, load_workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, MergedCell
 from openpyxl.comments import Comment
-from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import column_index_from_string
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.properties import PageSetupProperties
@@ -196,6 +196,7 @@ def _row(sheet: Any, row: int, values: Iterable[Any], severity: str) -> None:
         cell = sheet.cell(row, column)
         _write(cell, value)
         cell.font = Font(FACE)
+        cell.border = Border(bottom=Side("hair", color="A6A6A6"))
         cell.alignment = Alignment(wrap_text=True, vertical="top", horizontal="left")
         lines = max(lines, -(-len(str(value)) // _WIDTHS[column - 1]))
     # Said outright: not every program measures wrapped texts when it opens a file.

@@ -169,8 +169,8 @@ def _request(
         "notes": [],
         "problems": [
             {
-                "number": number, "severity": problem.severity, "says": problem.says, "column": problem.column or "",
-                "count": problem.count, "next": problem.next,
+                "number": number, "severity": problem.severity, "says": _capital(problem.says),
+                "column": problem.column or "", "count": problem.count, "next": problem.next,
             }
             for number, problem in numbered
         ],
@@ -196,7 +196,11 @@ def _comment(problem: Problem) -> str:
         return f"Must be {problem.expected}."
     if problem.kind == "missing_value":
         return f"Must be filled: {problem.expected}."
-    return f"{problem.says[0].upper()}{problem.says[1:]}. {problem.next}" if problem.rule else problem.next
+    return f"{_capital(problem.says)}. {problem.next}" if problem.rule else problem.next
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _out(scratch: Path) -> dict[str, str]:
