@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,12 @@ def test_what_is_left_out_is_counted() -> None:
 )
 def test_a_field_is_described_to_people_who_never_saw_a_contract(field: Field, words: str) -> None:
     assert plain(field) == words
+
+
+def test_the_reference_page_has_every_name_of_the_structure_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "report.md").read_text(encoding="utf-8")
+    sections = [set(re.findall(r"^\| `(\w+)` \|", part, re.M)) for part in page.split("\n## ")[1:]]
+    told = made(Finding("type_mismatch", "m", field="amount", cells=(Cell(5, "C", "x"),))).to_dict()
+    group = told["groups"][0]
+    problem = group["problems"][0]
+    assert sections == [set(told), set(group), set(problem), set(problem["cells"][0])]

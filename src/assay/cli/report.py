@@ -38,6 +38,8 @@ def batch_return(number: int, into: Path | None, force: bool, folder: Path, targ
     from assay.pipelines.platform import opened
     from assay.pipelines.returns import return_batch
 
+    if sys.stderr.isatty() and not as_json:
+        click.echo("examining the file for all its cells; a large workbook takes minutes to mark", err=True)
     with opened(load(folder, target)) as platform:
         returned = return_batch(platform, number, into, replace_it=force)
     if as_json:
