@@ -24,6 +24,8 @@ MOVES: dict[State, frozenset[State]] = {
 
 FINAL: frozenset[State] = frozenset({"done", "rejected"})
 
+Origin = Literal["delivery", "replay"]
+
 
 def may_move(before: State, after: State) -> bool:
     """Whether a batch may go from one state to another."""
@@ -34,7 +36,8 @@ def may_move(before: State, after: State) -> bool:
 class Batch:
     """One delivered file: identity, where it belongs, and how far it has come.
 
-    `replaces` is the number of the rejected or held batch that this delivery corrects.
+    A replay (`origin`) is the same bytes once more under the configuration of now; `replaces` names the batch
+    whose place it takes.
     """
 
     id: int
@@ -49,8 +52,8 @@ class Batch:
     delivered_at: datetime
     config_version: str
     period: str | None = None
+    origin: Origin = "delivery"
     replaces: int | None = None
-    segments: dict[str, Any] | None = None
 
     @property
     def label(self) -> str:

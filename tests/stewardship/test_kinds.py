@@ -13,7 +13,7 @@ from assay.stewardship.kinds import KINDS, kind_of, reference_page
 SOURCE = Path(assay.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "findings.md"
 #: Calls that make a finding, and which argument is its kind.
-MAKERS = {"Finding": 0, "answered": 1, "_answered": 1, "_key_finding": 0, "unreadable": None}
+MAKERS = {"Finding": 0, "answered": 1, "_answered": 1, "_key_finding": 0, "unreadable": None, "odd": 0}
 #: Where the kind is a variable: the functions that pass on the kind of their caller, or of a table.
 PASSED_ON = {("readers/locate.py", "kind"), ("segments/exact.py", "kind"), ("segments/exact.py", "name"),
              ("segments/conform.py", "kind")}  # fmt: skip

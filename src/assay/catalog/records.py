@@ -11,14 +11,14 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from assay.batch import Batch, State, Tally, may_move
+from assay.batch import Batch, Origin, State, Tally, may_move
 from assay.errors import NotFound, Unavailable
 from assay.findings import Finding
 from assay.stores.database import Connection
 
 _BATCH = (
     "id, zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, delivered_at, "
-    "config_version, period, replaces_batch_id"
+    "config_version, period, origin, replaces_batch_id"
 )
 
 
@@ -89,9 +89,9 @@ def unreplaced(connection: Connection, zone: str, pipeline: str, source: str) ->
 
 
 def successors(connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
-    """Batch → the batch that replaces it, for those that were replaced."""
+    """Batch → the newest batch that replaces it, for those that were replaced."""
     found = connection.execute(
-        "SELECT replaces_batch_id, id FROM assay.batch WHERE replaces_batch_id = ANY(%s)", (list(numbers),)
+        "SELECT replaces_batch_id, id FROM assay.batch WHERE replaces_batch_id = ANY(%s) ORDER BY id", (list(numbers),)
     )
     return {int(old): int(new) for old, new in found}
 
@@ -108,14 +108,15 @@ def add_batch(
     delivered_by: str,
     config_version: str,
     period: str | None,
+    origin: Origin = "delivery",
     replaces: int | None = None,
 ) -> int:
     """Records a new batch in state `landed`; returns its number."""
     row = connection.execute(
         "INSERT INTO assay.batch (zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, "
-        "config_version, period, replaces_batch_id) VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s) "
-        "RETURNING id",
-        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period, replaces),
+        "config_version, period, origin, replaces_batch_id) "
+        "VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s) RETURNING id",
+        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period, origin, replaces),
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -55,11 +55,11 @@ batch = Table(
     _text("config_version"),
     _text("period", nullable=True),
     _now("moved_at"),
+    Column("origin", Text, nullable=False, server_default="delivery"),
     Column("replaces_batch_id", BigInteger, ForeignKey(f"{SCHEMA}.batch.id")),
+    Index("batch_by_replaced", "replaces_batch_id"),
     Index("batch_by_bytes", "zone", "pipeline", "source", "sha256"),
     Index("batch_by_state", "zone", "pipeline", "state"),
-    # A batch has one successor at most; a later delivery replaces the successor in turn.
-    Index("batch_by_replaced", "replaces_batch_id", unique=True),
 )
 delivery = Table(
     "delivery",

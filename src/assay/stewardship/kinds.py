@@ -26,6 +26,8 @@ class Kind:
 _ERROR = "error"
 _INFO = "info"
 _WARNING = "warning"
+_UNUSUAL = "warning; holds the batch as `checks.outliers` of the source says"
+_UNUSUAL_NEXT = "Release the batch if the figures are right; set `checks.outliers` of the source in pipeline.yaml."
 
 
 def _by(drift: str) -> str:
@@ -283,15 +285,55 @@ KINDS: tuple[Kind, ...] = (
         "duplicate_content",
         "the same rows were delivered before",
         "An earlier file brought the same rows, under another name or in another form.",
-        "warning, held for a steward; as `history.duplicates` of the source says",
+        "warning; holds the batch as `checks.duplicates` of the source says",
         "Check that the right file was sent: these rows were delivered before.",
-        "Set `history.duplicates` of the source in pipeline.yaml.",
+        "Set `checks.duplicates` of the source in pipeline.yaml.",
+    ),
+    Kind(
+        "unusual_rows",
+        "far more or fewer rows than usual",
+        "The number of rows stands far out from the earlier files of the source.",
+        _UNUSUAL,
+        "Check that the file is whole, and for one period only.",
+        _UNUSUAL_NEXT,
+    ),
+    Kind(
+        "unusual_sum",
+        "a sum is far from the usual",
+        "The sum of a column stands far out from the earlier files of the source.",
+        _UNUSUAL,
+        "Check the column {column}: is the file whole, and are the amounts in the usual unit?",
+        _UNUSUAL_NEXT,
+    ),
+    Kind(
+        "unusual_nulls",
+        "far more or fewer empty cells than usual",
+        "The share of empty cells of a column stands far out from the earlier files of the source.",
+        _UNUSUAL,
+        "Check whether the column {column} was filled as usual.",
+        _UNUSUAL_NEXT,
+    ),
+    Kind(
+        "unusual_categories",
+        "values are new, or usual ones are missing",
+        "A column holds values that no earlier file had, or lacks some that every earlier file had.",
+        _UNUSUAL,
+        "Check the spelling of the values in the column {column}, and that the file is whole.",
+        _UNUSUAL_NEXT,
+    ),
+    Kind(
+        "replay_kept_rows",
+        "rows of the replayed batch stay",
+        "A batch was replayed, and rows that it brought the first time and not now stay in the canonical tables.",
+        _WARNING,
+        "Nothing: the receiver looks into it.",
+        "Remove the rows named, where they should be gone.",
     ),
     Kind(
         "personal_data",
         "personal data stands where none is expected",
         "Cells of a column that is not classified for it look like e-mail addresses, card numbers or the like.",
-        "warning, held for a steward; as `personal_data` of the source says",
+        "warning; holds the batch as `checks.personal_data` of the source says",
         "Remove the personal data from the column {column}, unless the receiver agreed to get it.",
         "Classify the field, or name what it may hold in `personalData`.",
     ),

@@ -30,6 +30,8 @@ _HEADINGS: dict[Severity, str] = {
     "warning": "To be looked at",
     "info": "Remarks",
 }
+#: Kinds of single cells, which must look as their field's type says.
+_OF_CELLS = frozenset({"type_mismatch", "ambiguous_date", "missing_value", "number_as_text", "text_as_number"})
 #: Kinds whose `count` is of something else than rows.
 _NOT_ROWS = frozenset({"duplicate_column", "missing_column", "unknown_column", "renamed_column"})
 _SINGULAR = {"are": "is", "have": "has", "look": "looks", "do": "does"}
@@ -193,11 +195,9 @@ def _problem(finding: Finding, fields: dict[str, Field], cells_most: int) -> Pro
 
 
 def _expected(finding: Finding, field: Field | None) -> str | None:
-    if field is None or finding.kind == "rule":
-        return finding.expected
-    if finding.kind in ("missing_column", "renamed_column"):
+    if field is not None and finding.kind in ("missing_column", "renamed_column"):
         return named(field.headers)
-    return plain(field)
+    return plain(field) if field is not None and finding.kind in _OF_CELLS else finding.expected
 
 
 def _masked(cell: Cell, field: Field | None) -> Cell:

@@ -1,4 +1,4 @@
-"""A corrected delivery names the batch that it replaces."""
+"""A batch may take the place of another: a corrected delivery, or a replay of the same bytes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,10 +12,8 @@ SCHEMA = "assay"
 
 
 def upgrade() -> None:
-    op.add_column(
-        "batch",
-        sa.Column("replaces_batch_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.batch.id")),
-        schema=SCHEMA,
-    )
-    # A batch has one successor at most; a later delivery replaces the successor in turn.
-    op.create_index("batch_by_replaced", "batch", ["replaces_batch_id"], unique=True, schema=SCHEMA)
+    """Adds where a batch came from and whose place it takes."""
+    op.add_column("batch", sa.Column("origin", sa.Text, nullable=False, server_default="delivery"), schema=SCHEMA)
+    replaces = sa.Column("replaces_batch_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.batch.id"))
+    op.add_column("batch", replaces, schema=SCHEMA)
+    op.create_index("batch_by_replaced", "batch", ["replaces_batch_id"], schema=SCHEMA)
