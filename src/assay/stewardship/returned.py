@@ -87,8 +87,6 @@ def return_file(
     could not be read. The suffix of `into` gives way to that of the form that is written.
     Raises `Usage` when there is nothing to return, or a file of that name is there and not to be replaced.
     """
-    from assay.readers.limits import Limits
-
     problems = [problem for group in made.groups for problem in group.problems if _counts(problem)]
     if not problems:
         raise Usage(f"nothing is wrong with {made.file}: there is nothing to return")
@@ -98,7 +96,7 @@ def return_file(
     more = sum(problem.more_cells for problem in problems) + len(marks) - len(shown)
     readable = made.rows_total is not None
     form = _form(delivered, hints, shown, header_row) if readable else "listing"
-    limits = limits or getattr(hints, "limits", None) or Limits()
+    limits = limits or _declared(hints)
     if form == "rows" and header_row is not None:
         file = _rows(delivered, hints, shown, header_row, more, scratch)
         return _settled(file, into, delivered, form, "the rows with a problem, as delivered", shown, more, replace_it)
@@ -115,6 +113,14 @@ def return_file(
     if why is not None:
         raise Usage(f"the list of the problems could not be written: {why}")
     return _settled(scratch / "returned.xlsx", into, delivered, "listing", note, shown, more, replace_it)
+
+
+def _declared(hints: ReaderHints) -> Limits:
+    """What the reader's hints allow a file to cost, where they speak of it."""
+    from assay.readers.limits import Limits
+
+    declared = getattr(hints, "limits", None)
+    return Limits() if declared is None else declared.value()
 
 
 def suggested_name(file_name: str) -> str:
