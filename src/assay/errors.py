@@ -107,7 +107,10 @@ class Misconfigured(AssayError):
 
 
 class Rejected(AssayError):
-    """A delivery does not fit its contract: nothing of it moved on; `findings` say why, by cell."""
+    """A delivery does not fit its contract: nothing of it moved on; `findings` say why, by cell.
+
+    `rows_total` and `rows_affected` count the rows of the file and those with anything wrong, where that is known.
+    """
 
     exit_code = 3
 
@@ -119,12 +122,21 @@ class Rejected(AssayError):
         where: str | None = None,
         expected: str | None = None,
         next: str | None = "correct the file and deliver it again",
+        rows_total: int | None = None,
+        rows_affected: int | None = None,
     ) -> None:
         super().__init__(what, where=where, expected=expected, next=next)
         self.findings = tuple(findings)
+        self.rows_total = rows_total
+        self.rows_affected = rows_affected
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "findings": [finding.to_dict() for finding in self.findings]}
+        return {
+            **super().to_dict(),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "rows_total": self.rows_total,
+            "rows_affected": self.rows_affected,
+        }
 
 
 class Held(AssayError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.engines.duckdb import Engine, connect, literal
 from assay.errors import Misconfigured
-from assay.segments.clean import _counted, _judge, bad_row
+from assay.segments.rules import bad_row, judge
 from assay.zones.contract import Contract, Rule
 
 RULES = (
@@ -52,21 +52,22 @@ def test_one_pass_counts_what_each_rule_counts_alone(
     rows: list[tuple[int | None, str | None]], engine: Engine
 ) -> None:
     readable(engine, rows)
-    before, aside, broken = _counted(engine, contract(*RULES), ["amount"])
+    found = judge(engine, contract(*RULES), numeric=["amount"])
+    before, aside = found.before, found.set_aside
     alone = {rule: engine.row(f"SELECT count(*) FROM readable WHERE {bad_row(rule)}")[0] for rule in RULES}
-    assert broken == alone
+    any_broken = " OR ".join(str(bad_row(rule)) for rule in RULES)
+    assert found.rows_broken == engine.row(f"SELECT count(*) FROM readable WHERE {any_broken}")[0]
     # Unknown is not zero and not below fifty: such a row is set aside too.
     bad = [amount for amount, _ in rows if amount is None or amount == 0 or amount >= 50]
     assert (before.rows, before.sums["amount"]) == (len(rows), Decimal(sum(amount or 0 for amount, _ in rows)))
     assert (aside.rows, aside.sums["amount"]) == (len(bad), Decimal(sum(amount or 0 for amount in bad)))
-    findings, conditions = _judge(engine, contract(*RULES), before.rows, broken)
-    assert {finding.rule: finding.count for finding in findings} == {r.name: n for r, n in broken.items() if n}
-    assert [name for name, _ in conditions] == [r.name for r in RULES[:2] if broken[r]]
+    assert {finding.rule: finding.count for finding in found.findings} == {r.name: n for r, n in alone.items() if n}
+    assert [name for name, _ in found.aside] == [r.name for r in RULES[:2] if alone[r]]
 
 
 def test_a_condition_that_does_not_run_is_named_with_its_line(engine: Engine) -> None:
     readable(engine, [(1, "a")])
     wrong = Rule("year", "warn", "condition", condition="CAST(who AS BIGINT) > 2000", line=17)
     with pytest.raises(Misconfigured, match="rule year") as caught:
-        _counted(engine, contract(*RULES, wrong), ["amount"])
+        judge(engine, contract(*RULES, wrong), numeric=["amount"])
     assert caught.value.where == "contract.yaml:17"

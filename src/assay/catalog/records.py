@@ -76,6 +76,26 @@ def same_bytes(connection: Connection, zone: str, pipeline: str, source: str, sh
     return Batch(*row) if row else None
 
 
+def unreplaced(connection: Connection, zone: str, pipeline: str, source: str) -> list[Batch]:
+    """The newest rejected and held batches of a source that no later delivery has replaced."""
+    found = connection.execute(
+        f"SELECT {_BATCH} FROM assay.batch b WHERE zone = %s AND pipeline = %s AND source = %s "
+        "AND state IN ('rejected', 'held') "
+        "AND NOT EXISTS (SELECT 1 FROM assay.batch s WHERE s.replaces_batch_id = b.id) "
+        "ORDER BY id DESC LIMIT 500".encode(),
+        (zone, pipeline, source),
+    )
+    return [Batch(*row) for row in found]
+
+
+def successors(connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
+    """Batch → the newest batch that replaces it, for those that were replaced."""
+    found = connection.execute(
+        "SELECT replaces_batch_id, id FROM assay.batch WHERE replaces_batch_id = ANY(%s) ORDER BY id", (list(numbers),)
+    )
+    return {int(old): int(new) for old, new in found}
+
+
 def add_batch(
     connection: Connection,
     *,

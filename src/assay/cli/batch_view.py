@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assay.batch import Batch, Tally
 from assay.cli import output
+from assay.cli.report import replacement, show_report
 from assay.findings import Finding
+
+if TYPE_CHECKING:
+    from assay.stewardship.report import Report
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,18 @@ class BatchRecord:
     tallies: list[Tally]
     findings: list[tuple[str, Finding]]
     decisions: list[dict[str, Any]]
+    report: Report
+    replaced_by: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {
-            "batch": vars(self.batch),
+            "batch": {**vars(self.batch), "replaced_by": self.replaced_by},
             "runs": self.runs,
             "reconciliation": [tally.to_dict() for tally in self.tallies],
             "findings": [{"segment": segment, **finding.to_dict()} for segment, finding in self.findings],
             "decisions": self.decisions,
+            "report": self.report.to_dict(),
         }
 
 
@@ -45,6 +52,7 @@ def show_batch(record: BatchRecord) -> None:
         "delivered": f"{batch.delivered_at:%Y-%m-%d %H:%M:%S} by {batch.delivered_by}",
         "contract": _contract(record.runs),
         "configuration": batch.config_version,
+        "link": replacement(batch, record.replaced_by) or None,
     }
     for name, value in facts.items():
         if value is not None:
@@ -62,10 +70,8 @@ def show_batch(record: BatchRecord) -> None:
         ],
     )
     _reconciliation(record.tallies)
-    if record.findings:
-        click.echo()
-        click.echo(f"findings in {output.visible(batch.file_name)}")
-        output.findings(record.findings)
+    click.echo()
+    show_report(record.report)
 
 
 def _contract(runs: list[dict[str, Any]]) -> str | None:

@@ -1,4 +1,4 @@
-"""Commands about contracts: infer one from files, compare two."""
+"""Commands about contracts: infer one from files, try one on a file, compare two."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli import output
+from assay.cli.contract_check import check
 from assay.cli.help import Group
 from assay.cli.options import json_option
 from assay.errors import Usage
@@ -22,10 +23,13 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(cls=Group)
 def contract() -> None:
-    """Propose a contract from files, or compare two contracts.
+    """Propose a contract from files, try one on a file, or compare two contracts.
 
     Example: assay contract infer card-2025-*.xlsx
     """
+
+
+contract.add_command(check)
 
 
 @contract.command()

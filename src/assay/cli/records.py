@@ -11,15 +11,19 @@ from assay.cli import output
 from assay.cli.batch_view import BatchRecord, show_batch
 from assay.cli.help import Group
 from assay.cli.options import json_option, load, project_options
+from assay.cli.report import batch_return, replacement
 from assay.errors import Usage, nearest
 
 
 @click.group(cls=Group)
 def batch() -> None:
-    """List batches, or show one with everything that happened to it.
+    """List batches, show one with everything that happened to it, or return its file.
 
     Example: assay batch list --state rejected
     """
+
+
+batch.add_command(batch_return)
 
 
 @batch.command(name="list", short_help="List batches, newest first.")
@@ -56,13 +60,17 @@ def batch_list(
             newest_first=True,
             limit=limit + 1,
         )
-        counted = records.delivered_rows(platform.connection, [one.id for one in found])
+        numbers = [one.id for one in found]
+        counted = records.delivered_rows(platform.connection, numbers)
+        after = records.successors(platform.connection, numbers)
     shown = found[:limit]
     if as_json:
-        output.print_json([{**vars(one), "rows": counted.get(one.id)} for one in shown])
+        output.print_json(
+            [{**vars(one), "rows": counted.get(one.id), "replaced_by": after.get(one.id)} for one in shown]
+        )
         return
     output.table(
-        ("batch", "pipeline", "source", "file", "period", "rows", "state", "delivered", "by"),
+        ("batch", "pipeline", "source", "file", "period", "rows", "state", "delivered", "by", "remark"),
         [
             (
                 one.id,
@@ -74,6 +82,7 @@ def batch_list(
                 one.state,
                 f"{one.delivered_at:%Y-%m-%d %H:%M}",
                 one.delivered_by,
+                replacement(one, after.get(one.id)),
             )
             for one in shown
         ],
@@ -95,6 +104,7 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
     """
     from assay.catalog import records
     from assay.pipelines.platform import opened
+    from assay.pipelines.returns import batch_report
 
     with opened(load(folder, target)) as platform:
         found = records.batch(platform.connection, number)
@@ -104,6 +114,8 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
             records.tallies(platform.connection, number),
             records.findings(platform.connection, number),
             records.decisions(platform.connection, number),
+            batch_report(platform, number),
+            records.successors(platform.connection, [number]).get(number),
         )
     if as_json:
         output.print_json(record.to_dict())
@@ -111,6 +123,8 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
     show_batch(record)
     if found.state == "held":
         output.next_step(f'assay review release {number} --reason "..."  (or reject)')
+    elif found.state == "rejected" and record.report.groups:
+        output.next_step(f"assay batch return {number}, and assay ingest FILE once it is corrected")
     elif found.state == "rejected":
         output.next_step(f"assay ingest FILE --zone {found.zone} --pipeline {found.pipeline}, once FILE is corrected")
 

@@ -23,6 +23,7 @@ from assay.findings import Finding
 from assay.flow import GATE, movement, movement_from
 from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
+from assay.pipelines.succession import replaced_by
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
 from assay.stores import ingress
@@ -107,6 +108,8 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
         if known is not None and duplicate:
             number = known.id
         else:
+            waiting = records.unreplaced(tx, source.zone, source.pipeline, source.name)
+            corrected = replaced_by(path.name, period, waiting, by_period=source.load.mode == "replace")
             number = records.add_batch(
                 tx,
                 zone=source.zone,
@@ -118,6 +121,7 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
                 delivered_by=platform.actor,
                 config_version=version,
                 period=period,
+                replaces=corrected.id if corrected else None,
             )
             records.add_run(tx, number, "land", "done", 0.0, {"bytes": landed.size_bytes})
         records.add_delivery(
@@ -321,7 +325,8 @@ def _reject(platform: Platform, batch: Batch, segment: str, error: Rejected) -> 
     with transaction(platform.connection) as tx:
         records.lock_batch(tx, batch.id, batch.state)
         records.add_findings(tx, batch.id, segment, error.findings)
-        records.add_run(tx, batch.id, segment, "rejected", 0.0, {"what": error.what})
+        detail = {"what": error.what, "rows_total": error.rows_total, "rows_affected": error.rows_affected}
+        records.add_run(tx, batch.id, segment, "rejected", 0.0, detail)
         records.move(tx, batch.id, batch.state, "rejected")
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.errors import nearest
-from assay.findings import Cell, Finding, Severity, column_letter
+from assay.findings import Cell, Finding, Severity, column_letter, masked
 from assay.readers.grid import Grid
 
 if TYPE_CHECKING:
@@ -363,7 +363,7 @@ def _nowhere(
             "missing_header",
             f"no row with the contract's headers in {where}{in_sheet}",
             expected=", ".join(field.headers[0] for field in contract.fields),
-            cells=_first_cells(grid),
+            cells=_first_cells(grid, hidden=any(field.sensitive for field in contract.fields)),
         )
     findings = [finding]
     if finding.kind == "missing_header":
@@ -377,14 +377,18 @@ def _nowhere(
     return Located(grid, 0, (), {}, (), names, tuple(findings), {})
 
 
-def _first_cells(grid: Grid) -> tuple[Cell, ...]:
-    """The first filled cells of a sheet, to show what stands where a header was looked for."""
+def _first_cells(grid: Grid, *, hidden: bool) -> tuple[Cell, ...]:
+    """The first filled cells of a sheet, to show what stands where a header was looked for.
+
+    A file that came without its header begins with data, so `hidden` shows only the shape of the texts.
+    """
     found: list[Cell] = []
     for position in range(min(grid.height, 20)):
         for index in range(grid.width):
             text = grid.table[f"c{index}"][position].as_py()
             if text and text.strip():
-                found.append(Cell(grid.table["row"][position].as_py(), column_letter(index), text[:80], grid.sheet))
+                shown = masked(text[:80]) if hidden else text[:80]
+                found.append(Cell(grid.table["row"][position].as_py(), column_letter(index), shown, grid.sheet))
                 if len(found) == 5:
                     return tuple(found)
     return tuple(found)

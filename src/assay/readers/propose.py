@@ -17,7 +17,7 @@ from assay.errors import Rejected
 from assay.readers import csv
 
 if TYPE_CHECKING:
-    from assay.zones.project import ReaderHints
+    from assay.zones.model import ReaderHints
 
 #: Encodings that any bytes fit are tried last, and proposed only where the text reads like words.
 _ENCODINGS = ("cp1252", "mac_roman", "cp850")

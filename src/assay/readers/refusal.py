@@ -12,5 +12,7 @@ def unreadable(
     path: Path, what: str, *, expected: str | None = None, next: str | None = None, kind: str = "unreadable_file"
 ) -> Rejected:
     """A rejection with one finding; `next` is what to do, where delivering a corrected file is not enough."""
-    step = {} if next is None else {"next": next}
-    return Rejected(what, [Finding(kind, what, expected=expected)], where=path.name, expected=expected, **step)
+    found = [Finding(kind, what, expected=expected)]
+    if next is None:
+        return Rejected(what, found, where=path.name, expected=expected)
+    return Rejected(what, found, where=path.name, expected=expected, next=next)

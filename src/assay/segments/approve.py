@@ -32,7 +32,9 @@ def prepare(
     """
     found = examine(called(landed, batch.file_name, scratch), source.contract, source.reader, engine, scratch)
     if found.refused:
-        raise Rejected(summary(found.findings), found.findings)
+        raise Rejected(
+            summary(found.findings), found.findings, rows_total=found.rows_total, rows_affected=found.rows_affected
+        )
     good_to, aside_to = readable(source), quarantine(source)
     numeric = [field.name for field in source.contract.fields if field.type.numeric]
     passing = tally(engine, "passing", found.rows, numeric)
@@ -59,7 +61,10 @@ def prepare(
         commit,
         findings=found.findings,
         tallies=tallies,
-        detail={"rows": written.rows, "set_aside": aside.rows if aside else 0, "way": found.way},
+        detail={
+            "rows": written.rows, "set_aside": aside.rows if aside else 0, "way": found.way,
+            "rows_total": found.rows_total, "rows_affected": found.rows_affected,
+        },  # fmt: skip
         period=_period(engine, batch, source, good),
         profile=profile(engine, f"read_parquet({literal(str(good))})", source.contract.fields),
     )

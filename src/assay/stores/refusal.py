@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from assay.errors import Rejected
-from assay.findings import EXAMPLES_PER_KIND, Cell, Finding
+from assay.findings import EXAMPLES_PER_KIND, Cell, Finding, masked
 from assay.stores.canonical import Incoming, names, stage
 from assay.stores.database import Connection
+
+if TYPE_CHECKING:
+    from assay.zones.contract import Contract
 
 
 def refused(connection: Connection, incoming: list[Incoming], error: Exception) -> Rejected:
@@ -26,21 +29,31 @@ def refused(connection: Connection, incoming: list[Incoming], error: Exception) 
         findings.extend(_dangling(connection, one, incoming))
         findings.extend(_absent(connection, one))
     if not findings:
-        detail = getattr(getattr(error, "diag", None), "message_detail", None)
-        findings.append(Finding("key_violation", f"{error}".strip().splitlines()[0], expected=detail))
+        # PostgreSQL's own words name the offending values.
+        secret = any(field.sensitive for one in incoming for field in one.table.contract.fields)
+        diagnosis = getattr(error, "diag", None)
+        detail = None if secret else getattr(diagnosis, "message_detail", None)
+        constraint = getattr(diagnosis, "constraint_name", None)
+        what = f"the rows break {constraint or 'a key'}" if secret else f"{error}".strip().splitlines()[0]
+        findings.append(Finding("key_violation", what, expected=detail))
     return Rejected(f"PostgreSQL refused the rows: {findings[0].message}", findings)
 
 
-def _key_finding(kind: str, message: str, columns: Iterable[str], rows: list[Any], count: int) -> Finding:
+def _key_finding(
+    kind: str, message: str, columns: Iterable[str], rows: list[Any], count: int, contract: Contract
+) -> Finding:
+    listed = list(columns)
+    secret = [contract.field(name).sensitive for name in listed]
+
+    def shown(values: list[Any]) -> str:
+        return ", ".join(masked(str(v)) if hide else str(v) for v, hide in zip(values, secret, strict=True))
+
     return Finding(
         kind,
         message,
-        field=", ".join(columns),
+        field=", ".join(listed),
         count=count,
-        cells=tuple(
-            Cell(row=row, column=None, found=", ".join(str(value) for value in values), sheet=sheet)
-            for row, sheet, *values in rows
-        ),
+        cells=tuple(Cell(row=row, column=None, found=shown(values), sheet=sheet) for row, sheet, *values in rows),
     )
 
 
@@ -64,6 +77,7 @@ def _repeated(connection: Connection, one: Incoming) -> list[Finding]:
                     key,
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
+                    one.table.contract,
                 )
             )
     return findings
@@ -94,6 +108,7 @@ def _dangling(connection: Connection, one: Incoming, incoming: list[Incoming]) -
                     key.columns,
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
+                    one.table.contract,
                 )
             )
     return findings
@@ -117,6 +132,7 @@ def _absent(connection: Connection, one: Incoming) -> list[Finding]:
                     [field.name],
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
+                    one.table.contract,
                 )
             )
     return findings

@@ -173,6 +173,14 @@ class ReaderHints(Strict):
     )
     limits: ReadingLimits = Field(default=ReadingLimits(), description="What reading one file may cost.")
 
+    @model_validator(mode="after")
+    def _columns_fit(self) -> ReaderHints:
+        if self.format == "fixed" and not self.columns:
+            raise ValueError("format fixed needs `columns`: a list of name, start and width")
+        if self.columns and self.format not in ("fixed", "auto"):
+            raise ValueError(f"`columns` belong to format fixed, not to {self.format}")
+        return self
+
 
 class ChecksFile(Strict):
     """What is looked for in the content of a file: each check holds the batch, warns, or is off."""
@@ -188,14 +196,6 @@ class ChecksFile(Strict):
     )
     batches: int = Field(default=12, description="How many earlier batches are looked at.", ge=3)
     at_least: int = Field(default=5, description="Fewer earlier batches than this are no history.", ge=3)
-
-    @model_validator(mode="after")
-    def _columns_fit(self) -> ReaderFile:
-        if self.format == "fixed" and not self.columns:
-            raise ValueError("format fixed needs `columns`: a list of name, start and width")
-        if self.columns and self.format not in ("fixed", "auto"):
-            raise ValueError(f"`columns` belong to format fixed, not to {self.format}")
-        return self
 
 
 class SourceFile(Strict):
