@@ -26,11 +26,13 @@ CALLS = {
     "zone explain": "zone explain shop",
     "contract infer": "contract infer {file}",
     "contract diff": "contract diff {contract} {contract}",
+    "contract check": "contract check {file} --contract {contract}",
     "ingest": "ingest {file} --zone shop --pipeline sales",
     "run": "run shop/sales",
     "status": "status",
     "batch list": "batch list",
     "batch show": "batch show {held}",
+    "batch return": "batch return {broken} -o {new}.returned.xlsx",
     "review release": 'review release {held} --reason "checked"',
     "review reject": 'review reject {other} --reason "wrong month"',
     "quarantine list": "quarantine list",
@@ -147,7 +149,7 @@ def _check_example(words: list[str], name: str | None) -> None:
         ("lineage operational.sal", 2, "Next: add --zone NAME"),
         ("zone explain shp", 2, "Next: assay zone --help"),
         ("init .", 2, "Next: assay init with another folder"),
-        ("batch show {broken}", 0, "once FILE is corrected"),
+        ("batch show {broken}", 0, "once it is corrected"),
     ],
 )
 def test_a_failure_has_its_exit_code_and_ends_with_the_next_step(

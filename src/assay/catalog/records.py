@@ -233,7 +233,8 @@ def tallies(connection: Connection, number: int) -> list[Tally]:
 def add_profile(connection: Connection, number: int, profile: Profile) -> None:
     """Keeps what the rows of a batch look like."""
     connection.execute(
-        "INSERT INTO assay.profile (batch_id, fingerprint, body) VALUES (%s, %s, %s)",
+        "INSERT INTO assay.profile (batch_id, fingerprint, body) VALUES (%s, %s, %s) ON CONFLICT (batch_id) "
+        "DO UPDATE SET fingerprint = excluded.fingerprint, body = excluded.body",
         (number, profile.fingerprint, Jsonb(profile.to_dict())),
     )
 

@@ -70,8 +70,9 @@ def show_batch(record: BatchRecord) -> None:
         ],
     )
     _reconciliation(record.tallies)
-    click.echo()
-    show_report(record.report)
+    if record.findings:
+        click.echo()
+        show_report(record.report)
 
 
 def _contract(runs: list[dict[str, Any]]) -> str | None:

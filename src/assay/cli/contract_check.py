@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.cli.help import Command
 from assay.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _reader_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command(name="check")
+@click.command(name="check", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--contract", "contract_file", required=True, type=click.Path(path_type=Path), help="The contract, *.odcs.yaml."

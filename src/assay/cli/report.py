@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import output
+from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 _LABEL = 10
 
 
-@click.command(name="return")
+@click.command(name="return", cls=Command)
 @click.argument("number", type=int)
 @click.option(
     "-o", "--output", "into", default=None, type=click.Path(path_type=Path),
