@@ -228,14 +228,28 @@ def _number_form(field: Field) -> str:
     gap = f"[{_SPACES}]?"
     if field.percent:
         number += f"{gap}%"
+    if field.footnote_marks:
+        # Who adds a mark by hand also sets a blank after the minus: "(C) - 84".
+        bare = _signed_form(field, number, gap, minus=f"[+-]{gap}")
+        mark = _either(field.footnote_marks)
+        return f"(?:{bare}|{mark}{gap}{bare}|{bare}{gap}{mark})"
+    return _signed_form(field, number, gap, minus="[+-]")
+
+
+def _signed_form(field: Field, number: str, gap: str, *, minus: str) -> str:
+    """A number with its sign and, where declared, its currency."""
     if not field.currency_signs:
-        plain = rf"[+-]?{number}"
+        plain = rf"(?:{minus})?{number}"
         return rf"(?:{plain}|\({number}\))" if field.parentheses else plain
-    sign = "(?:" + "|".join(re.escape(one) for one in field.currency_signs) + ")"
-    plain = rf"[+-]?(?:{sign}{gap})?{number}|{sign}{gap}[+-]{number}|[+-]?{number}{gap}{sign}"
+    sign = _either(field.currency_signs)
+    plain = rf"(?:{minus})?(?:{sign}{gap})?{number}|{sign}{gap}{minus}{number}|(?:{minus})?{number}{gap}{sign}"
     if field.parentheses:
         plain += rf"|\((?:{sign}{gap})?{number}(?:{gap}{sign})?\)|{sign}{gap}\({number}\)"
     return f"(?:{plain})"
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return "(?:" + "|".join(re.escape(word) for word in words) + ")"
 
 
 def _thousands(field: Field) -> str | None:
@@ -248,10 +262,13 @@ def _thousands(field: Field) -> str | None:
 def _number(field: Field, text: str) -> str:
     """SQL: the number that a text of the declared form stands for."""
     plain = text
+    if field.footnote_marks:
+        mark = _either(field.footnote_marks)
+        plain = f"regexp_replace({plain}, {literal(f'^{mark}|{mark}$')}, '')"
     for sign in field.currency_signs:
         plain = f"replace({plain}, {literal(sign)}, '')"
     thousands = _thousands(field)
-    blanks = bool(field.currency_signs) or field.percent or thousands == f"[{_SPACES}]"
+    blanks = bool(field.currency_signs or field.footnote_marks or field.percent) or thousands == f"[{_SPACES}]"
     if thousands and field.thousands_sign not in tuple(_SPACES):
         plain = f"replace({plain}, {literal(field.thousands_sign)}, '')"
     if field.percent:

@@ -92,7 +92,8 @@ class Exact:
         if self._engine.row("SELECT count(*) FROM body")[0] == 0 and worst(findings) != "error":
             findings.append(self._answered("empty_file", "empty_file", "there is no data row below the header"))
         rows = self._typed(fields, "_sheet, _row", f"NOT {bad}")
-        return Examination(tuple(findings), rows, self._aside(checks, bad) if cells else None, "exact")
+        aside = self._aside(checks, bad) if any(finding.kind in FATAL for finding in cells) else None
+        return Examination(tuple(findings), rows, aside, "exact")
 
     def _answered(self, drift: str, kind: str, message: str, **more: Any) -> Finding:
         return answered(getattr(self._contract.drift, drift), kind, message, **more)
@@ -107,7 +108,7 @@ class Exact:
             # Cells in a file of their own are read from it each time; those in memory are gathered once.
             self._see(union, gathered="gathered" if self._kinds else None)
             return []
-        footer, skip = _matches(self._hints.footer), _matches(self._hints.skip)
+        footer, skip = _matches(self._hints.footer), f"({_matches(self._hints.skip)} AND NOT {self._kept(fields)})"
         group = "_filled = 1" if self._hints.group_rows else "false"
         self._engine.run(
             f"CREATE OR REPLACE TEMP TABLE marked AS SELECT *, CASE WHEN _row >= coalesce(min(_row) FILTER ({footer}) "
@@ -118,6 +119,12 @@ class Exact:
         replaced = f"SELECT * REPLACE ({', '.join(filled)}) FROM marked" if filled else "SELECT * FROM marked"
         self._see(f"SELECT * FROM ({replaced}) WHERE _mark IS NULL", gathered="gathered")
         return self._left_out()
+
+    def _kept(self, fields: list[Field]) -> str:
+        """SQL: the row fills what only data fills, so that no pattern may leave it out."""
+        wanted = [field for field in fields if field.name in self._hints.kept_when_filled]
+        filled = " AND ".join(f"NOT {forms.is_missing(field, _t(field.name))}" for field in wanted)
+        return f"({filled or 'false'})"
 
     def _see(self, rows: str, *, gathered: str | None) -> None:
         """Makes `body` show these rows, gathered in a table of that name first."""
