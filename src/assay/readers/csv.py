@@ -86,30 +86,6 @@ def read(path_utf8: Path, dialect: Dialect) -> Grid:
     return _gather(path_utf8, dialect, None)
 
 
-def plain(path_utf8: Path, dialect: Dialect) -> bool:
-    """Whether a fast reader counts records as `read` does: no blank lines before the end, one line ending, no NUL.
-
-    It only errs towards False: blank lines inside a quoted cell also give False.
-    """
-    crlf = newlines = returns = 0
-    tail = b"\n"  # as if a line had ended before the file, so that a blank first line shows
-    with path_utf8.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            joined = tail + chunk
-            body = joined.rstrip(b"\r\n")
-            if b"\n\n" in body or b"\n\r\n" in body or b"\0" in body:
-                return False
-            newlines += body.count(b"\n")
-            returns += body.count(b"\r")
-            crlf += body.count(b"\r\n")
-            # Line ends at the border wait for the next chunk: only then is it known whether they are the last.
-            tail = joined[len(body) :]
-    newlines += tail.count(b"\n") - 1
-    returns += tail.count(b"\r")
-    crlf += tail.count(b"\r\n")
-    return returns == crlf and crlf in (0, newlines)
-
-
 def _encoding(sample: bytes, marked: str | None, hints: ReaderHints) -> str:
     if hints.encoding is not None:
         try:

@@ -47,11 +47,12 @@ def examine(
     if format_of(path, hints) != "csv":
         return exact.examine(_sheets(engine, read_limited(path, hints, scratch, limits), contract, hints))
     from assay.readers import csv
+    from assay.readers.plain import is_plain
 
     dialect = csv.detect(path, hints)
     text = csv.to_utf8(path, dialect, scratch / "utf8.csv")
     located = _locate(csv.head(text, dialect), contract, hints)
-    plain = located.header_row == 1 and not located.duplicates and csv.plain(text, dialect)
+    plain = located.header_row == 1 and not located.duplicates and is_plain(text, dialect)
     if plain and "quick" in ways and worst(located.findings) != "error" and not reshapes(hints):
         try:
             return _quick(engine, contract, located, text, dialect, scratch)
