@@ -43,11 +43,25 @@ def is_null(field: Field, column: str) -> str:
 
 def is_missing(field: Field, column: str) -> str:
     """SQL: the cell has nothing that a required field could take."""
-    return f"({is_null(field, column)} OR {_bare(column)} = '')"
+    missing = f"({is_null(field, column)} OR {_bare(column)} = '')"
+    return missing if field.null_words else f"(CASE WHEN {_begins(column)} THEN false ELSE {missing} END)"
+
+
+def unfit(field: Field, column: str, kind: str | None = None) -> str:
+    """SQL, never NULL: the cell neither stands for "no value" nor fits."""
+    full = f"(NOT {is_null(field, column)} AND NOT coalesce({_fits(field, column, kind)}, false))"
+    short = _shortcut(field, column) if kind is None else None
+    return full if short is None else f"(CASE WHEN {short[0]} THEN false ELSE {full} END)"
 
 
 def fits(field: Field, column: str, kind: str | None = None) -> str:
     """SQL: the text has the form of the field's type and lies within the type's range."""
+    full = _fits(field, column, kind)
+    short = _shortcut(field, column) if kind is None else None
+    return full if short is None else f"(CASE WHEN {short[0]} THEN true ELSE {full} END)"
+
+
+def _fits(field: Field, column: str, kind: str | None) -> str:
     value = _typed(field, column, kind)
     conditions = [_form(field, column, kind), f"({value}) IS NOT NULL"]
     limits = _within(field, value)
@@ -58,8 +72,10 @@ def fits(field: Field, column: str, kind: str | None = None) -> str:
 
 def typed(field: Field, column: str, kind: str | None = None) -> str:
     """SQL: the typed value of a cell that fits; null for a null word; NULL where it does not fit."""
+    short = _shortcut(field, column) if kind is None else None
+    first = "" if short is None else f"WHEN {short[0]} THEN {short[1]} "
     return (
-        f"CASE WHEN {is_null(field, column)} THEN NULL "
+        f"CASE {first}WHEN {is_null(field, column)} THEN NULL "
         f"WHEN {_form(field, column, kind)} THEN {_typed(field, column, kind)} END"
     )
 
@@ -74,7 +90,57 @@ def typed_or_fail(field: Field, column: str) -> str:
     if field.required:
         null = f"WHEN {is_missing(field, column)} THEN error('assay: required') "
     value = f"coalesce({_typed(field, column, None)}, error('assay: range'))"
-    return f"CASE {null}WHEN {accepted} THEN {value} ELSE error('assay: form') END"
+    short = _shortcut(field, column)
+    first = "" if short is None else f"WHEN {short[0]} THEN {short[1]} "
+    return f"CASE {first}{null}WHEN {accepted} THEN {value} ELSE error('assay: form') END"
+
+
+def _shortcut(field: Field, column: str) -> tuple[str, str] | None:
+    """SQL: a condition that proves a text to fit at little cost, and its value then; None where there is none.
+
+    Most cells of most files are written as the engine itself writes their values. Such a text has the form, and
+    the value is exactly it; all others take the longer way. It saves four fifths of the time.
+    """
+    condition, value = _same_text(field, column) or (None, column)
+    if condition is None:
+        return None
+    tests = [condition]
+    if field.null_words:
+        tests.append(f"{column} NOT IN ({_list(list(field.null_words))})")
+    limits = _within(field, value)
+    if limits:
+        tests.append(limits)
+    return f"({' AND '.join(tests)})", value
+
+
+def _same_text(field: Field, column: str) -> tuple[str, str] | None:
+    kind = field.type.kind
+    value = f"TRY_CAST({column} AS {field.type.duckdb})"
+    same = f"CAST({value} AS VARCHAR) = {column}"
+    if kind == "string":
+        return None if field.null_words else (_begins(column), column)
+    if kind == "integer" or (kind == "decimal" and field.decimal_sign == "." and not field.percent):
+        return same, value
+    if kind == "boolean":
+        words = [word for word in (*field.true_words, *field.false_words) if word.isascii()]
+        if not words:
+            return None
+        return f"{column} IN ({_list(words)})", f"({column} IN ({_list(list(field.true_words))}))"
+    if kind not in ("date", "timestamp") or field.type.timezone or _clashes(field, column):
+        return None
+    own, length = ("%Y-%m-%d", 10) if kind == "date" else ("%Y-%m-%d %H:%M:%S", 19)
+    if own in _formats(field):
+        return f"length({column}) = {length} AND {same}", value
+    only = _formats(field)[0]
+    if len(_formats(field)) > 1 or only in SERIALS:
+        return None
+    value = _read_date(field, only, column)
+    return f"regexp_full_match({column}, {literal(_date_form(only))}) AND {value} IS NOT NULL", value
+
+
+def _begins(column: str) -> str:
+    """SQL: the text begins with a visible character of ASCII, so that it is neither nothing nor blank."""
+    return f"({column} >= '!' AND {column} < '\u0080')"
 
 
 def ambiguous(field: Field, column: str) -> str | None:

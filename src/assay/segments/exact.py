@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.engines import forms
@@ -38,13 +39,16 @@ class Examination:
     """What was found, and the rows as relations of the engine (SQL that can stand after FROM).
 
     `rows` are the typed rows that may pass, `aside` those with a cell that does not fit, with `_reason` and the
-    delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`.
+    delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`. `files` are Parquet files
+    that hold `rows` as they are to be kept, the columns that were asked for as a stamp included; empty where the rows
+    still have to be written.
     """
 
     findings: tuple[Finding, ...]
     rows: str
     aside: str | None
     way: Way
+    files: tuple[Path, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -319,7 +323,7 @@ class _Check:
     def __init__(self, field: Field, kinds: bool) -> None:
         self.field = field
         text, kind = _t(field.name), _k(field.name) if kinds else None
-        unfit = f"(NOT {forms.is_null(field, text)} AND NOT coalesce({forms.fits(field, text, kind)}, false))"
+        unfit = forms.unfit(field, text, kind)
         self.tests: dict[str, str] = {"type_mismatch": unfit}
         twice = forms.ambiguous(field, text)
         if twice is not None:

@@ -6,21 +6,22 @@ engine and stops at the first doubt; the exact one reads cells with their positi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from assay.engines import forms
-from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
+from assay.engines.duckdb import Engine, EngineFailed, literal
 from assay.errors import Rejected
 from assay.findings import EXAMPLES_PER_KIND, Finding, worst
-from assay.segments.exact import Exact, Examination, Sheet, Way, first_text, reshapes
+from assay.segments.exact import Exact, Examination, Sheet, Way, reshapes
+from assay.segments.quick import quick, reading
 
 if TYPE_CHECKING:
     from assay.readers.csv import Dialect
     from assay.readers.limits import Limits
     from assay.readers.locate import Located
-    from assay.zones.contract import Contract, Field
+    from assay.zones.contract import Contract
     from assay.zones.model import ReaderHints
 
 
@@ -34,9 +35,11 @@ def examine(
     limits: Limits | None = None,
     cells_most: int = EXAMPLES_PER_KIND,
     ways: tuple[Way, ...] = ("quick", "exact"),
+    stamp: Mapping[str, int] = MappingProxyType({}),
 ) -> Examination:
     """Examines a file. The relations live as long as the engine and `scratch`.
 
+    `stamp` has columns of one number each that the quick pass writes beside the rows, for whoever keeps its files.
     `cells_most` bounds how many cells each finding shows; `ways` is for tests, which hold the two against each
     other: with ("quick",) a doubt is a `Rejected` without findings.
     Raises `Rejected` where the file cannot be read at all.
@@ -52,15 +55,15 @@ def examine(
     dialect = csv.detect(path, hints)
     text = csv.to_utf8(path, dialect, scratch / "utf8.csv")
     located = _locate(csv.head(text, dialect), contract, hints)
-    plain = located.header_row == 1 and not located.duplicates and is_plain(text, dialect)
-    if plain and "quick" in ways and worst(located.findings) != "error" and not reshapes(hints):
+    simple = located.header_row == 1 and not located.duplicates
+    if simple and "quick" in ways and worst(located.findings) != "error" and not reshapes(hints):
         try:
-            return _quick(engine, contract, located, text, dialect, scratch)
+            return quick(engine, contract, located, text, dialect, scratch, stamp)
         except EngineFailed:
             pass  # The quick pass only decides; the exact pass finds what is wrong, or that nothing is.
     if "exact" not in ways:
         raise Rejected("the quick pass is in doubt")
-    if plain:
+    if simple and is_plain(text, dialect):
         try:
             raw = _raw(engine, located, text, dialect, scratch)
         except EngineFailed:
@@ -84,46 +87,6 @@ def _locate(grid: Any, contract: Contract, hints: ReaderHints) -> Located:
     return locate([grid], contract, hints.model_copy(update={"sheet": None}))[0]
 
 
-# --- the quick pass ------------------------------------------------------------------------------------------
-
-
-def _quick(
-    engine: Engine, contract: Contract, located: Located, text: Path, dialect: Dialect, scratch: Path
-) -> Examination:
-    selected = ", ".join(f"{_quick_cell(field, located)} AS {quoted(field.name)}" for field in contract.fields)
-    # A row without any text is no row; where a column is required it cannot pass anyway.
-    blank = "false" if any(field.required for field in contract.fields) else f"{first_text(located.grid.width)} IS NULL"
-    first = scratch / "quick.parquet"
-    engine.run(
-        f"COPY (SELECT {selected}, {blank} AS _blank FROM {_reading(text, dialect, located.grid.width, header=True)}) "
-        f"TO {literal(str(first))} (FORMAT parquet, COMPRESSION snappy)"
-    )
-    # A row number computed while reading makes the read single-threaded (decision 0003): it is added here.
-    names = ", ".join(quoted(field.name) for field in contract.fields)
-    relation = (
-        f"(SELECT {names}, CAST(NULL AS VARCHAR) AS _sheet, CAST(file_row_number + 2 AS BIGINT) AS _row "
-        f"FROM read_parquet({literal(str(first))}, file_row_number=true) WHERE NOT _blank)"
-    )
-    if engine.row(f"SELECT count(*) FROM {relation}")[0] == 0:
-        raise EngineFailed("there is no row")
-    return Examination(located.findings, relation, None, "quick")
-
-
-def _quick_cell(field: Field, located: Located) -> str:
-    index = located.columns.get(field.name)
-    return f"CAST(NULL AS {field.type.duckdb})" if index is None else forms.typed_or_fail(field, f"c{index}")
-
-
-def _reading(text: Path, dialect: Dialect, width: int, *, header: bool) -> str:
-    columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(width))
-    quote = literal(dialect.quote or "")
-    return (
-        f"read_csv({literal(str(text))}, auto_detect=false, header={str(header).lower()}, "
-        f"delim={literal(dialect.delimiter)}, quote={quote}, escape={quote}, columns={{{columns}}}, "
-        f"strict_mode=true, null_padding=false, max_line_size=16777216)"
-    )
-
-
 # --- the cells of the exact pass ------------------------------------------------------------------------------
 
 
@@ -142,7 +105,7 @@ def _raw(engine: Engine, located: Located, text: Path, dialect: Dialect, scratch
     width = located.grid.width
     file = scratch / "raw.parquet"
     engine.run(
-        f"COPY (SELECT * FROM {_reading(text, dialect, width, header=False)}) TO {literal(str(file))} "
+        f"COPY (SELECT * FROM {reading(text, dialect, width, header=False)}) TO {literal(str(file))} "
         f"(FORMAT parquet, COMPRESSION snappy)"
     )
     relation = (
