@@ -66,12 +66,13 @@ def quick(
 
 def reading(text: Path, dialect: Dialect, width: int, *, header: bool) -> str:
     """SQL that stands after FROM: the cells of a CSV file in UTF-8 as texts `c0`…, read strictly."""
+    # The engine's own default buffers, twice as large, cost 200 MB more.
     columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(width))
     quote = literal(dialect.quote or "")
     return (
         f"read_csv({literal(str(text))}, auto_detect=false, header={str(header).lower()}, "
         f"delim={literal(dialect.delimiter)}, quote={quote}, escape={quote}, columns={{{columns}}}, "
-        f"strict_mode=true, null_padding=false, max_line_size=16777216)"
+        f"strict_mode=true, null_padding=false, max_line_size=16777216, buffer_size=16777216)"
     )
 
 
