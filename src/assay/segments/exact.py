@@ -91,9 +91,9 @@ class Exact:
         findings += self._body(fields)
         findings += [*self._shape(), *self._extra_rows(fields)]
         checks = [_Check(field, self._kinds) for field in fields]
-        cells, bad = self._cells(checks)
+        count, cells, bad = self._cells(checks)
         findings += cells
-        if self._engine.row("SELECT count(*) FROM body")[0] == 0 and worst(findings) != "error":
+        if count == 0 and worst(findings) != "error":
             findings.append(self._answered("empty_file", "empty_file", "there is no data row below the header"))
         rows = self._typed(fields, "_sheet, _row", f"NOT {bad}")
         aside = self._aside(checks, bad) if any(finding.kind in FATAL for finding in cells) else None
@@ -234,23 +234,30 @@ class Exact:
 
     # -- cells ----------------------------------------------------------------------------------------------------
 
-    def _cells(self, checks: Sequence[_Check]) -> tuple[list[Finding], str]:
-        """Findings of all columns from one pass over the rows, and the SQL condition of a row that cannot pass."""
+    def _cells(self, checks: Sequence[_Check]) -> tuple[int, list[Finding], str]:
+        """From one pass over the rows: how many there are, findings of all columns with their first cells, and the
+        SQL condition of a row that cannot pass."""
         tests = [(check, name) for check in checks for name in check.tests]
-        counted = "".join(f", count(*) FILTER ({check.tests[name]})" for check, name in tests)
-        counts = self._engine.row(f"SELECT count(*){counted} FROM body")[1:]
+        answers = "".join(f", {check.tests[name]} AS b{at}" for at, (check, name) in enumerate(tests))
+        place = "_g * 1099511627776 + _row"  # no sheet has more rows
+        counted = "".join(
+            f", count(*) FILTER (b{at}), "
+            f"min_by(row(_g, _sheet, _row, {_t(check.field.name)}), {place}, {self._most}) FILTER (b{at})"
+            for at, (check, _) in enumerate(tests)
+        )
+        rows, *found = self._engine.row(f"SELECT count(*){counted} FROM (SELECT *{answers} FROM body)")
         findings: list[Finding] = []
         bad: list[str] = []
-        for (check, name), count in zip(tests, counts, strict=True):
+        for (check, name), count, first in zip(tests, found[::2], found[1::2], strict=True):
             if count:
-                findings.append(self._finding(check, name, count))
+                cells = tuple(self._cell(check.field, *place) for place in first)
+                findings.append(self._finding(check, name, count, cells))
                 if name in FATAL:
                     bad.append(check.tests[name])
-        return findings, f"({' OR '.join(bad) or 'false'})"
+        return rows, findings, f"({' OR '.join(bad) or 'false'})"
 
-    def _finding(self, check: _Check, name: str, count: int) -> Finding:
+    def _finding(self, check: _Check, name: str, count: int, cells: tuple[Cell, ...]) -> Finding:
         field, expected = check.field, expectation(check.field)
-        cells = self._examples(check.tests[name], _t(field.name), field)
         aside = "" if self._contract.drift.type_mismatch == "reject" else "; their rows are set aside"
         common: dict[str, Any] = {"field": field.name, "expected": expected, "count": count, "cells": cells}
         if name == "type_mismatch":
@@ -273,9 +280,10 @@ class Exact:
         rows = self._engine.rows(
             f"SELECT _g, _sheet, _row, {column} FROM {relation} WHERE {condition} ORDER BY _g, _row LIMIT {self._most}"
         )
-        return tuple(
-            Cell(row, self._letter(number, field), _shown(text, field), sheet) for number, sheet, row, text in rows
-        )
+        return tuple(self._cell(field, *place) for place in rows)
+
+    def _cell(self, field: Field | None, number: int, sheet: str | None, row: int, text: str | None) -> Cell:
+        return Cell(row, self._letter(number, field), _shown(text, field), sheet)
 
     def _letter(self, sheet: int, field: Field | None) -> str | None:
         index = None if field is None else self._sheets[sheet].located.columns.get(field.name)

@@ -49,21 +49,19 @@ def examine(
     exact = Exact(contract, hints, engine, cells_most)
     if format_of(path, hints) != "csv":
         return exact.examine(_sheets(engine, read_limited(path, hints, scratch, limits), contract, hints))
+    if "quick" in ways and not reshapes(hints):
+        found = _quickly(path, contract, hints, engine, scratch, stamp)
+        if found is not None:
+            return found
+    if "exact" not in ways:
+        raise Rejected("the quick pass is in doubt")
     from assay.readers import csv
     from assay.readers.plain import is_plain
 
     dialect = csv.detect(path, hints)
     text = csv.to_utf8(path, dialect, scratch / "utf8.csv")
     located = _locate(csv.head(text, dialect), contract, hints)
-    simple = located.header_row == 1 and not located.duplicates
-    if simple and "quick" in ways and worst(located.findings) != "error" and not reshapes(hints):
-        try:
-            return quick(engine, contract, located, text, dialect, scratch, stamp)
-        except EngineFailed:
-            pass  # The quick pass only decides; the exact pass finds what is wrong, or that nothing is.
-    if "exact" not in ways:
-        raise Rejected("the quick pass is in doubt")
-    if simple and is_plain(text, dialect):
+    if located.header_row == 1 and not located.duplicates and is_plain(text, dialect):
         try:
             raw = _raw(engine, located, text, dialect, scratch)
         except EngineFailed:
@@ -72,6 +70,25 @@ def examine(
             return exact.examine([raw])
     whole = csv.read(text, dialect)
     return exact.examine([Sheet("cells_0", _locate(whole, contract, hints), kinds=False)], {"cells_0": whole.table})
+
+
+def _quickly(
+    path: Path, contract: Contract, hints: ReaderHints, engine: Engine, scratch: Path, stamp: Mapping[str, int]
+) -> Examination | None:
+    """The quick pass over a CSV file; None where it has a doubt, whatever that is: the exact pass finds out."""
+    from assay.readers import csv
+
+    try:
+        dialect = csv.detect(path, hints, whole=False)
+        text = path
+        if dialect.encoding != "utf-8" or dialect.bom:  # other bytes than UTF-8 are found where the file is cut
+            text = csv.to_utf8(path, dialect, scratch / "utf8.csv")
+        located = _locate(csv.head(text, dialect), contract, hints)
+        if located.header_row != 1 or located.duplicates or worst(located.findings) == "error":
+            return None
+        return quick(engine, contract, located, text, dialect, scratch, stamp)
+    except (EngineFailed, Rejected, UnicodeError):
+        return None
 
 
 def summary(findings: Sequence[Finding]) -> str:
