@@ -14,6 +14,7 @@ import csv
 import io
 import os
 import random
+import re
 import secrets
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -464,17 +465,21 @@ def damaged_workbook(data: bytes, chance: random.Random) -> tuple[bytes, bool]:
 
 
 def _damaged_xml(content: bytes, chance: random.Random) -> bytes:
-    """XML that is another document, but still one: the parser of workbooks does not insist on that."""
-    for _ in range(20):
-        at = chance.randrange(len(content))
-        new = chance.choice([b"", b"0", b"7", b" ", b"<v>5</v>", bytes([content[at] ^ 1 << chance.randrange(7)])])
-        damaged = content[:at] + new + content[at + chance.randint(0, 2) :]
-        try:
-            ElementTree.fromstring(damaged)
-        except (ElementTree.ParseError, LookupError, ValueError):
-            continue
-        return damaged
-    return content
+    """Other digits or letters in a number or a text, in a document that is still one.
+
+    Damages to the markup and to the references between its parts are left out: the parser of workbooks guesses there.
+    """
+    inside = list(re.finditer(rb'<t[^>]*>([^<]+)<|<c r="[A-Z]+[0-9]+"><v>([^<]+)<', content))
+    if not inside:
+        return content
+    at = chance.randrange(*next(span for span in map(chance.choice(inside).span, (1, 2)) if span[0] >= 0))
+    new = chance.choice([b"", b"0", b"7", b"x", b".", b"-", b"E", bytes([content[at] ^ 1 << chance.randrange(7)])])
+    damaged = content[:at] + new + content[at + chance.randint(0, 1) :]
+    try:
+        ElementTree.fromstring(damaged)
+    except ElementTree.ParseError:
+        return content
+    return damaged
 
 
 def read_workbook(path: Path) -> list[list[str]] | None:
