@@ -474,6 +474,8 @@ def _damaged_xml(content: bytes, chance: random.Random) -> bytes:
         return content
     at = chance.randrange(*next(span for span in map(chance.choice(inside).span, (1, 2)) if span[0] >= 0))
     new = chance.choice([b"", b"0", b"7", b"x", b".", b"-", b"E", bytes([content[at] ^ 1 << chance.randrange(7)])])
+    if new == b" ":
+        return content  # whether a blank at the border of a text counts is not for two parsers to agree on
     damaged = content[:at] + new + content[at + chance.randint(0, 1) :]
     try:
         ElementTree.fromstring(damaged)
