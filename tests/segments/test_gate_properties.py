@@ -214,7 +214,7 @@ def arriving(value: Any, null: str) -> Any:
     return None if value == "" or (isinstance(value, str) and null and value.strip(" \t\u00a0") == null) else value
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(table=st.lists(ROWS, min_size=1, max_size=4), dialect=DIALECTS)
 def test_any_table_written_as_text_comes_back_equal(
     engine: Engine, folder: Path, table: list[tuple[Any, ...]], dialect: Dialect
@@ -270,7 +270,7 @@ def write_workbook(path: Path, table: Sequence[Sequence[Any]], dialect: Dialect,
                     sheet.write_number(number, column, float(value))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(table=st.lists(SHEET_ROWS, min_size=1, max_size=4), dialect=DIALECTS, typed=st.booleans())
 def test_any_table_written_as_workbook_comes_back_equal_or_is_rejected(
     engine: Engine, folder: Path, table: list[tuple[Any, ...]], dialect: Dialect, typed: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,17 @@ class Engine:
                 cursor.execute("SET TimeZone = 'UTC'")
                 return cursor.execute(sql).fetchall()[0][0]
             except duckdb.Error as error:
-                for other in cursors:
-                    other.interrupt()
                 raise translated(error) from error
 
         try:
             with ThreadPoolExecutor(len(statements)) as pool:
-                return list(pool.map(run, cursors, statements))
+                running = [pool.submit(run, cursor, sql) for cursor, sql in zip(cursors, statements, strict=True)]
+                failed = [one for one in wait(running, return_when=FIRST_EXCEPTION).done if one.exception()]
+                # A statement that is about to start does not hear the first call.
+                while failed and wait(running, timeout=0.02).not_done:
+                    for cursor in cursors:
+                        cursor.interrupt()
+                return [one.result() for one in failed or running]
         finally:
             for cursor in cursors:
                 cursor.close()
