@@ -61,6 +61,15 @@ def test_line_ends_in_cells_do_not_shift_the_numbers(engine: Engine, tmp_path: P
     assert engine.row(f"SELECT count(*) FROM {found.rows} WHERE text = 'two\nlines'") == (60,)
 
 
+def test_a_mark_at_the_start_of_a_line_stays_where_it_is(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"text,number\n" + "".join(f"\ufeffx,{number}\n" for number in range(3000)).encode())
+    found = examine(path, LINES, ReaderHints(delimiter=","), engine, tmp_path)
+    assert engine.row(f"SELECT count(*), min(text), max(text), max(_row - number) FROM {found.rows}") == (
+        3000, "\ufeffx", "\ufeffx", 2,
+    )  # fmt: skip
+
+
 def test_blank_lines_are_left_to_the_exact_pass(engine: Engine, tmp_path: Path) -> None:
     found = look(engine, tmp_path, ["one", "two\n", *["three"] * 2000])
     assert found.way == "exact"
