@@ -1,4 +1,4 @@
-"""The engine's errors as ours."""
+"""The engine's connections, and its errors as ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.engines.duckdb import connect
+from assay.engines.duckdb import EngineFailed, connect
 from assay.errors import Unavailable
 
 
@@ -21,3 +21,18 @@ def test_a_postgres_that_is_not_there_is_unavailable_and_its_password_is_not_pri
     # The chain of causes is printed with a trace: the engine's own exception must not be in it.
     said = "".join(traceback.format_exception(caught.value))
     assert "ter2" not in said and "somebody" not in said.replace('f"postgresql://somebody', "")
+
+
+def test_statements_side_by_side_see_the_same_database_and_give_their_first_values(tmp_path: Path) -> None:
+    with connect(tmp_path, threads=2) as engine:
+        engine.run("CREATE TABLE numbers AS SELECT * FROM range(10) AS t(i)")
+        assert engine.side_by_side([f"SELECT {n} * sum(i) FROM numbers" for n in range(4)]) == [0, 45, 90, 135]
+
+
+def test_when_one_statement_fails_the_others_are_stopped(tmp_path: Path) -> None:
+    """The other would take hours."""
+    endless = "SELECT count(*) FROM range(10000000) AS a(i), range(10000000) AS b(i) WHERE a.i + b.i = 1"
+    with connect(tmp_path, threads=2) as engine:
+        with pytest.raises(EngineFailed):
+            engine.side_by_side([endless, "SELECT error('no') FROM range(3000000)"])
+        assert engine.row("SELECT 1") == (1,)

@@ -77,6 +77,16 @@ def read(engine: Engine, text: str | None, wanted: Field, kind: int | None = Non
         ("12.5%", MONEY, {"percent": True}, REFUSED),
         ("12.5%", FieldType("decimal", 8, 4), {"percent": True}, Decimal("0.1250")),
         ("12", MONEY, {"percent": True}, REFUSED),
+        ("10,144 (C)", MONEY, {"thousands_sign": ",", "footnote_marks": ("(B)", "(C)")}, Decimal("10144")),
+        ("(C) - 84", MONEY, {"footnote_marks": ("(C)",)}, Decimal("-84")),
+        (" - 52(B)  ", MONEY, {"footnote_marks": ("(B)",)}, Decimal("-52")),
+        ("*-£5.00", MONEY, {"footnote_marks": ("*",), "currency_signs": ("£",)}, Decimal("-5.00")),
+        ("(1)(5.00)", MONEY, {"footnote_marks": ("(1)",), "parentheses": True}, Decimal("-5.00")),
+        ("(1)", MONEY, {"footnote_marks": ("(1)",), "parentheses": True}, REFUSED),
+        ("(B) 5 (B)", MONEY, {"footnote_marks": ("(B)",)}, REFUSED),
+        ("5 (D)", MONEY, {"footnote_marks": ("(B)",)}, REFUSED),
+        ("(B)", MONEY, {"footnote_marks": ("(B)",)}, REFUSED),
+        ("- 84", MONEY, {}, REFUSED),
         ("99999999999.00", MONEY, {}, REFUSED),
         ("007", WHOLE, {}, 7),
         ("1_000", WHOLE, {}, REFUSED),
@@ -164,3 +174,43 @@ def test_what_is_taken_as_a_number_reads_back_as_the_same_digits(engine: Engine,
     digits = "".join(c for c in text if c.isdigit() or c == ".")
     assert abs(value) == Decimal(digits or "0")
     assert (value < 0) == (("-" in text or "(" in text) and value != 0)
+
+
+SHORT = (
+    field(FieldType("string"), required=True), field(FieldType("string"), null_words=("-", "n/a")), field(WHOLE),
+    field(WHOLE, null_words=("0", "-1"), minimum=-5), field(MONEY), field(MONEY, null_words=("0.00",), required=True),
+    field(FieldType("decimal", 9, 0)), field(DAY), field(DAY, formats=("%d/%m/%Y",)),
+    field(DAY, formats=("%Y-%m-%d", "%Y-%d-%m")), field(FieldType("timestamp")), field(FieldType("boolean")),
+    field(FieldType("boolean"), true_words=("Y", "ja"), false_words=("N",), null_words=("N",)),
+)  # fmt: skip
+LIKELY = st.one_of(
+    st.text(max_size=6).filter(lambda text: "\0" not in text),
+    st.integers(-99, 99).map(str), st.decimals(-99, 99, places=2).map(str), st.dates().map(str),
+    st.datetimes().map(str),
+    st.sampled_from(["0.00", "-0.00", "-0", "+1.00", "01", "1.", ".50", " 1", "infinity", "10000-01-01", "2026-1-5",
+                     "2026-01-05 24:00:00", "01/02/2026", "2026-02-01", "n/a", "- ", "Y", "y", "true", "T", "\u00a0",
+                     ""]),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LIKELY, min_size=1, max_size=12))
+def test_the_shortcut_decides_as_the_long_way_does(engine: Engine, texts: list[str]) -> None:
+    import pyarrow as pa
+
+    engine.register("cells", pa.table({"c": pa.array([*texts, None], pa.string())}))
+
+    def answers(wanted: Field) -> list[tuple[Any, ...]]:
+        asked = ", ".join(ask(wanted, "c") for ask in (forms.fits, forms.unfit, forms.is_missing, forms.typed))
+        return engine.rows(f"SELECT {asked} FROM cells")
+
+    for wanted in SHORT:
+        short = answers(wanted)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(forms, "_shortcut", lambda *_: None)
+            patched.setattr(forms, "_begins", lambda *_: "false")
+            long = answers(wanted)
+        for text, one, other in zip([*texts, None], short, long, strict=True):
+            if one[1] == other[1] and not one[1] and not other[0]:
+                one, other = one[1:], other[1:]  # a null word: whether it "fits" does not matter
+            assert one == other, (wanted, text)

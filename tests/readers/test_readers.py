@@ -95,24 +95,6 @@ def test_a_quote_out_of_place_is_refused(tmp_path: Path) -> None:
         read_csv(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"a,b\n1,2\n\n\n", True), (b"a,b\r\n1,2", True), (b"", True), (b"\na,b\n", False),
-        (b"a,b\n\n1,2\n", False), (b"a,b\r\n\r\n1,2\r\n", False), (b"a\rb\r", False), (b"a\r\nb\n", False),
-        (b"a,\0\n", False),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
-def test_plain_holds_at_any_border_between_chunks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, expected: bool, chunk: int
-) -> None:
-    monkeypatch.setattr(csv, "CHUNK_BYTES", chunk)
-    path = tmp_path / "file.csv"
-    path.write_bytes(content)
-    assert csv.plain(path, csv.Dialect("utf-8", ",", '"', False)) is expected
-
-
 def test_workbook_cells_keep_their_kind_and_exact_text(tmp_path: Path) -> None:
     path = tmp_path / "file.xlsx"
     book = openpyxl.Workbook()

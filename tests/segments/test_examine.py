@@ -132,6 +132,19 @@ def test_groups_subtotals_and_remarks_are_read_as_declared(engine: Engine, look:
     assert sorted(one.count for one in found.findings) == [2, 2]
 
 
+def test_a_row_that_fills_what_only_data_fills_is_not_left_out(engine: Engine, look: Any) -> None:
+    sheet = [["Party", "Member", "Amount"], ["Green Total", "A", 1], ["Green Total", "", 1]]
+    wanted = contract(Field("party", TEXT, ("Party",)), Field("member", TEXT, ("Member",)),
+                      Field("amount", MONEY, ("Amount",)))  # fmt: skip
+    found = look(sheet, wanted, skip=("Total$",), kept_when_filled=("member",))
+    assert [(row[1], row[-1]) for row in rows(engine, found)] == [("A", 2)]
+    assert said(found)["left_out_rows"].count == 1
+
+
+def test_remarks_about_cells_set_no_row_aside(look: Any) -> None:
+    assert look([["amount"], ["12.50"]], contract(field("amount", MONEY))).aside is None
+
+
 def test_a_row_that_names_a_group_gives_its_name_to_the_rows_below(engine: Engine, look: Any) -> None:
     sheet = [["Member", "Amount"], ["Green", ""], ["A", 1], ["B", 2], ["Blue", ""], ["C", 4]]
     wanted = contract(

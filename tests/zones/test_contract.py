@@ -64,3 +64,12 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured) as caught:
         read(path)
     assert caught.value.line == 3
+
+
+@pytest.mark.parametrize("mark", ["1", "5)", "-", "a.", ""])
+def test_a_footnote_mark_that_could_be_a_part_of_the_number_is_refused(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "small.odcs.yaml"
+    path.write_text(f"{SMALL}        customProperties:\n          - {{property: footnoteMarks, value: ['{mark}']}}\n")
+    with pytest.raises(Misconfigured, match="cannot be told") as caught:
+        load_contract(path)
+    assert caught.value.line == 14

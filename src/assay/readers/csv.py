@@ -51,9 +51,12 @@ class Dialect:
     header_row: int | None = None
 
 
-def detect(path: Path, hints: ReaderHints) -> Dialect:
-    """The dialect of a file, declared or found; every byte is decoded, and none is ever replaced."""
-    encoding, bom = encoding_of(path, hints)
+def detect(path: Path, hints: ReaderHints, *, whole: bool = True) -> Dialect:
+    """The dialect of a file, declared or found; every byte is decoded, and none is ever replaced.
+
+    Without `whole` only the beginning is looked at, and a `UnicodeError` says that it does not decode.
+    """
+    encoding, bom = encoding_of(path, hints, whole=whole)
     with path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
     text = codecs.getincrementaldecoder(encoding)("strict").decode(sample).removeprefix(BOM)
@@ -62,8 +65,11 @@ def detect(path: Path, hints: ReaderHints) -> Dialect:
     return Dialect(encoding, delimiter, quote, bom, hints.header_row)
 
 
-def encoding_of(path: Path, hints: ReaderHints) -> tuple[str, bool]:
-    """The encoding of a text, declared or found, and whether a mark begins it; `Rejected` where a byte does not fit."""
+def encoding_of(path: Path, hints: ReaderHints, *, whole: bool = True) -> tuple[str, bool]:
+    """The encoding of a text, declared or found, and whether a mark begins it; `Rejected` where a byte does not fit.
+
+    Without `whole` no byte beyond the beginning is looked at.
+    """
     with path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
     marked = next((name for mark, name in _MARKS if sample.startswith(mark)), None)
@@ -74,7 +80,8 @@ def encoding_of(path: Path, hints: ReaderHints) -> tuple[str, bool]:
             what, [Finding("wrong_encoding", what, expected=encoding)], where=path.name, expected=encoding,
             next=f"deliver the file as {encoding}, or declare `reader.encoding: {marked}`",
         )  # fmt: skip
-    _check_decodes(path, encoding, declared=hints.encoding is not None)
+    if whole:
+        _check_decodes(path, encoding, declared=hints.encoding is not None)
     return encoding, marked is not None
 
 
@@ -140,30 +147,6 @@ def by_records(path_utf8: Path, dialect: Dialect, folder: Path | None = None, ro
 def records(file: IO[str], dialect: Dialect) -> Any:
     """The standard library's strict reader of an open file, as the dialect says."""
     return csv.reader(file, **_format(dialect.delimiter, dialect.quote, strict=True))
-
-
-def plain(path_utf8: Path, dialect: Dialect) -> bool:
-    """Whether a fast reader counts records as `read` does: no blank lines before the end, one line ending, no NUL.
-
-    It only errs towards False: blank lines inside a quoted cell also give False.
-    """
-    crlf = newlines = returns = 0
-    tail = b"\n"  # as if a line had ended before the file, so that a blank first line shows
-    with path_utf8.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            joined = tail + chunk
-            body = joined.rstrip(b"\r\n")
-            if b"\n\n" in body or b"\n\r\n" in body or b"\0" in body:
-                return False
-            newlines += body.count(b"\n")
-            returns += body.count(b"\r")
-            crlf += body.count(b"\r\n")
-            # Line ends at the border wait for the next chunk: only then is it known whether they are the last.
-            tail = joined[len(body) :]
-    newlines += tail.count(b"\n") - 1
-    returns += tail.count(b"\r")
-    crlf += tail.count(b"\r\n")
-    return returns == crlf and crlf in (0, newlines)
 
 
 def _encoding(sample: bytes, marked: str | None, hints: ReaderHints) -> str:

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from assay.readers import columns
-from assay.readers.csv import CHUNK_BYTES, Dialect, plain, records
+from assay.readers.csv import CHUNK_BYTES, Dialect, records
 from assay.readers.grid import Grid, GridBuilder
+from assay.readers.plain import is_plain
 
 BLOCK_BYTES = 4 << 20
 TAIL_BYTES = 1 << 16
@@ -23,7 +24,7 @@ TAIL_BYTES = 1 << 16
 
 def read(path_utf8: Path, dialect: Dialect, folder: Path | None = None) -> Grid | None:
     """The whole file as a grid, or None where only the reader by records can say what the file is."""
-    if len(dialect.delimiter.encode()) != 1 or len(dialect.quote.encode()) > 1 or not plain(path_utf8, dialect):
+    if len(dialect.delimiter.encode()) != 1 or len(dialect.quote.encode()) > 1 or not is_plain(path_utf8, dialect):
         return None
     width, blank = _first_width(path_utf8, dialect), _blank_at_end(path_utf8)
     quotes = _Quotes(dialect)

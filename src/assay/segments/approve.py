@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch, Tally
-from assay.engines.duckdb import Engine, literal, path_list, quoted
+from assay.engines.duckdb import PARQUET, Engine, literal, path_list, quoted
 from assay.errors import Rejected
 from assay.findings import Finding
 from assay.segments.exact import Examination
@@ -20,9 +22,6 @@ from assay.stores.lake import Lake, quarantine, readable
 if TYPE_CHECKING:
     from assay.zones.project import Source
 
-PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
-
-
 def prepare(
     batch: Batch, source: Source, landed: Path, engine: Engine, lake: Lake, scratch: Path
 ) -> Outcome:
@@ -30,21 +29,20 @@ def prepare(
 
     Raises `Rejected` with every finding when the contract lets nothing pass.
     """
-    found = examine(called(landed, batch.file_name, scratch), source.contract, source.reader, engine, scratch)
+    found = examine(
+        called(landed, batch.file_name, scratch), source.contract, source.reader, engine, scratch,
+        stamp={"_batch": batch.id},
+    )  # fmt: skip
     if found.refused:
         raise Rejected(
             summary(found.findings), found.findings, rows_total=found.rows_total, rows_affected=found.rows_affected
         )
     good_to, aside_to = readable(source), quarantine(source)
+    good_table = (good_to.namespace, good_to.name)
     numeric = [field.name for field in source.contract.fields if field.type.numeric]
     passing = tally(engine, "passing", found.rows, numeric)
-    good = lake.new_file(good_to.namespace, good_to.name, f"{batch.id}-approve")
-    names = ", ".join(quoted(field.name) for field in source.contract.fields)
-    engine.run(
-        f"COPY (SELECT {names}, CAST({batch.id} AS BIGINT) AS _batch, _sheet, _row FROM {found.rows}) "
-        f"TO {literal(str(good))} ({PARQUET})"
-    )
-    written = tally(engine, "readable", f"read_parquet({path_list([str(good)])})", numeric)
+    good = _keep(found, batch, source, engine, lambda: lake.new_file(*good_table, f"{batch.id}-approve"))
+    written = tally(engine, "readable", f"read_parquet({path_list([str(file) for file in good])})", numeric)
     differences = compare(passing, written)
     if differences:
         raise Rejected("the readable table does not add up to the delivered file", differences)
@@ -53,7 +51,7 @@ def prepare(
     tallies = (Tally("delivered", delivered.rows, delivered.sums), written, *([aside] if aside else []))
 
     def commit(connection: Any) -> None:
-        lake.put(good_to.namespace, good_to.name, [good], replacing=batch_is(batch.id))
+        lake.put(*good_table, good, replacing=batch_is(batch.id))
         if aside_files:
             lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
 
@@ -78,6 +76,24 @@ def called(landed: Path, name: str, scratch: Path) -> Path:
     path.unlink(missing_ok=True)
     path.symlink_to(landed.resolve())
     return path
+
+
+def _keep(
+    found: Examination, batch: Batch, source: Source, engine: Engine, new_file: Callable[[], Path]
+) -> list[Path]:
+    """The rows that pass, in files of the table: those that the examination wrote, or a new one."""
+    kept: list[Path] = []
+    for file in found.files:  # `found.rows` reads these files where they were: it ends here
+        kept.append(new_file())
+        shutil.move(file, kept[-1])
+    if not kept:
+        kept.append(new_file())
+        names = ", ".join(quoted(field.name) for field in source.contract.fields)
+        engine.run(
+            f"COPY (SELECT {names}, CAST({batch.id} AS BIGINT) AS _batch, _sheet, _row FROM {found.rows}) "
+            f"TO {literal(str(kept[-1]))} ({PARQUET})"
+        )
+    return kept
 
 
 def _set_aside(
@@ -131,11 +147,12 @@ def compare(before: Tally, after: Tally) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _period(engine: Engine, batch: Batch, source: Source, file: Path) -> str | None:
+def _period(engine: Engine, batch: Batch, source: Source, files: list[Path]) -> str | None:
     if source.period is None or source.period.origin == "file_name":
         return batch.period
     assert source.period.sql is not None
     value = engine.row(
-        f"SELECT CAST(({source.period.sql}) AS VARCHAR) FROM read_parquet({literal(str(file))}) AS batch"
+        f"SELECT CAST(({source.period.sql}) AS VARCHAR) "
+        f"FROM read_parquet({path_list([str(file) for file in files])}) AS batch"
     )[0]
     return None if value is None else str(value)

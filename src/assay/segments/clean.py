@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch
-from assay.engines.duckdb import Engine, EngineFailed, literal, path_list, quoted
+from assay.engines.duckdb import PARQUET, Engine, EngineFailed, literal, path_list, quoted
 from assay.errors import Misconfigured, Rejected
 from assay.findings import Finding
-from assay.segments.approve import PARQUET, compare
+from assay.segments.approve import compare
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
 from assay.segments.relations import file_rows

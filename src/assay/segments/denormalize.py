@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch
-from assay.engines.duckdb import Engine, EngineFailed, literal, path_list, quoted
+from assay.engines.duckdb import PARQUET, Engine, EngineFailed, literal, path_list, quoted
 from assay.engines.sql import references
 from assay.errors import Misconfigured
-from assay.segments.approve import PARQUET
 from assay.segments.outcome import Outcome
 from assay.segments.relations import lake_select, provide
 from assay.stores.iceberg import Iceberg

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.engines import forms
@@ -56,7 +57,9 @@ class Examination:
 
     `rows` are the typed rows that may pass, `aside` those with a cell that does not fit, with `_reason` and the
     delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`. `rows_total` counts the
-    data rows of the file, `rows_affected` those with anything that keeps a row from passing, each once.
+    data rows of the file, `rows_affected` those with anything that keeps a row from passing, each once. `files` are
+    Parquet files that hold `rows` as they are to be kept, the columns that were asked for as a stamp included; empty
+    where the rows still have to be written.
     """
 
     findings: tuple[Finding, ...]
@@ -66,6 +69,7 @@ class Examination:
     rows_total: int = 0
     rows_affected: int = 0
     columns: tuple[Column, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -109,15 +113,16 @@ class Exact:
         shape, extra = self._shape(), self._extra_rows(fields)
         findings += [*shape, *extra]
         checks = [_Check(field, self._kinds) for field in fields]
-        cells, bad, total = self._cells(checks)
+        total, cells, bad = self._cells(checks)
         findings += cells
         if total == 0 and worst(findings) != "error":
             findings.append(self._answered("empty_file", "empty_file", "there is no data row below the header"))
         rows = self._typed(fields, "_sheet, _row", f"NOT {bad}")
+        aside = self._aside(checks, bad) if any(finding.kind in FATAL for finding in cells) else None
         left_out = sum(finding.count for finding in extra)
         affected = left_out + self._affected(bad, self._misshapen() if shape else "false")
         return Examination(
-            tuple(findings), rows, self._aside(checks, bad) if cells else None, "exact",
+            tuple(findings), rows, aside, "exact",
             total + left_out, affected, columns_of(sheet.located for sheet in self._sheets),
         )  # fmt: skip
 
@@ -141,7 +146,7 @@ class Exact:
             # Cells in a file of their own are read from it each time; those in memory are gathered once.
             self._see(union, gathered="gathered" if self._kinds else None)
             return []
-        footer, skip = _matches(self._hints.footer), _matches(self._hints.skip)
+        footer, skip = _matches(self._hints.footer), f"({_matches(self._hints.skip)} AND NOT {self._kept(fields)})"
         group = "_filled = 1" if self._hints.group_rows else "false"
         self._engine.run(
             f"CREATE OR REPLACE TEMP TABLE marked AS SELECT *, CASE WHEN _row >= coalesce(min(_row) FILTER ({footer}) "
@@ -152,6 +157,12 @@ class Exact:
         replaced = f"SELECT * REPLACE ({', '.join(filled)}) FROM marked" if filled else "SELECT * FROM marked"
         self._see(f"SELECT * FROM ({replaced}) WHERE _mark IS NULL", gathered="gathered")
         return self._left_out()
+
+    def _kept(self, fields: list[Field]) -> str:
+        """SQL: the row fills what only data fills, so that no pattern may leave it out."""
+        wanted = [field for field in fields if field.name in self._hints.kept_when_filled]
+        filled = " AND ".join(f"NOT {forms.is_missing(field, _t(field.name))}" for field in wanted)
+        return f"({filled or 'false'})"
 
     def _see(self, rows: str, *, gathered: str | None) -> None:
         """Makes `body` show these rows, gathered in a table of that name first."""
@@ -265,24 +276,30 @@ class Exact:
 
     # -- cells ----------------------------------------------------------------------------------------------------
 
-    def _cells(self, checks: Sequence[_Check]) -> tuple[list[Finding], str, int]:
-        """Findings of all columns from one pass over the rows, the SQL condition of a row that cannot pass, and
-        how many rows there are."""
+    def _cells(self, checks: Sequence[_Check]) -> tuple[int, list[Finding], str]:
+        """From one pass over the rows: how many there are, findings of all columns with their first cells, and the
+        SQL condition of a row that cannot pass."""
         tests = [(check, name) for check in checks for name in check.tests]
-        counted = "".join(f", count(*) FILTER ({check.tests[name]})" for check, name in tests)
-        total, *counts = self._engine.row(f"SELECT count(*){counted} FROM body")
+        answers = "".join(f", {check.tests[name]} AS b{at}" for at, (check, name) in enumerate(tests))
+        place = "_g * 1099511627776 + _row"  # no sheet has more rows
+        counted = "".join(
+            f", count(*) FILTER (b{at}), "
+            f"min_by(row(_g, _sheet, _row, {_t(check.field.name)}), {place}, {self._most}) FILTER (b{at})"
+            for at, (check, _) in enumerate(tests)
+        )
+        rows, *found = self._engine.row(f"SELECT count(*){counted} FROM (SELECT *{answers} FROM body)")
         findings: list[Finding] = []
         bad: list[str] = []
-        for (check, name), count in zip(tests, counts, strict=True):
+        for (check, name), count, first in zip(tests, found[::2], found[1::2], strict=True):
             if count:
-                findings.append(self._finding(check, name, count))
+                cells = tuple(self._cell(check.field, *place) for place in first)
+                findings.append(self._finding(check, name, count, cells))
                 if name in FATAL:
                     bad.append(check.tests[name])
-        return findings, f"({' OR '.join(bad) or 'false'})", total
+        return rows, findings, f"({' OR '.join(bad) or 'false'})"
 
-    def _finding(self, check: _Check, name: str, count: int) -> Finding:
+    def _finding(self, check: _Check, name: str, count: int, cells: tuple[Cell, ...]) -> Finding:
         field, expected = check.field, expectation(check.field)
-        cells = self._examples(check.tests[name], _t(field.name), field)
         aside = "" if self._contract.drift.type_mismatch == "reject" else "; their rows are set aside"
         common: dict[str, Any] = {
             "field": field.name, "expected": expected, "count": count, "cells": cells,
@@ -305,9 +322,10 @@ class Exact:
         rows = self._engine.rows(
             f"SELECT _g, _sheet, _row, {column} FROM {relation} WHERE {condition} ORDER BY _g, _row LIMIT {self._most}"
         )
-        return tuple(
-            Cell(row, self._letter(number, field), _shown(text, field), sheet) for number, sheet, row, text in rows
-        )
+        return tuple(self._cell(field, *place) for place in rows)
+
+    def _cell(self, field: Field | None, number: int, sheet: str | None, row: int, text: str | None) -> Cell:
+        return Cell(row, self._letter(number, field), _shown(text, field), sheet)
 
     def _first_texts(self, condition: str, relation: str = "body") -> tuple[Cell, ...]:
         """The first text of rows, masked where it stands in the column of a sensitive field."""
@@ -379,7 +397,7 @@ class _Check:
     def __init__(self, field: Field, kinds: bool) -> None:
         self.field = field
         text, kind = _t(field.name), _k(field.name) if kinds else None
-        unfit = f"(NOT {forms.is_null(field, text)} AND NOT coalesce({forms.fits(field, text, kind)}, false))"
+        unfit = forms.unfit(field, text, kind)
         self.tests: dict[str, str] = {"type_mismatch": unfit}
         twice = forms.ambiguous(field, text)
         if twice is not None:

@@ -74,6 +74,7 @@ FIELD_EXTRAS: dict[str, type | tuple[type, ...]] = {
     "decimalSign": str,
     "thousandsSign": str,
     "currencySigns": list,
+    "footnoteMarks": list,
     "trueWords": list,
     "falseWords": list,
     "parentheses": bool,
@@ -189,6 +190,7 @@ class Field:
     decimal_sign: str = "."
     thousands_sign: str | None = None
     currency_signs: tuple[str, ...] = ()
+    footnote_marks: tuple[str, ...] = ()
     parentheses: bool = False
     percent: bool = False
     numbers_as_text: Literal["accept", "reject"] = "accept"
@@ -436,6 +438,7 @@ def _field(
         decimal_sign=extras.get("decimalSign", "."),
         thousands_sign=extras.get("thousandsSign"),
         currency_signs=tuple(str(word) for word in extras.get("currencySigns", ())),
+        footnote_marks=_marks(document, extras.get("footnoteMarks", ()), place),
         parentheses=extras.get("parentheses", False),
         percent=extras.get("percent", False),
         numbers_as_text=_rule_of("numbersAsText"),
@@ -451,6 +454,18 @@ def _field(
         classification=raw.get("classification"),
         line=line,
     )
+
+
+def _marks(document: Document, value: Iterable[Any], place: tuple[str | int, ...]) -> tuple[str, ...]:
+    """Footnote marks; one that could be taken for a part of the number is refused."""
+    marks = tuple(str(mark) for mark in value)
+    for mark in marks:
+        if not mark or {mark[0], mark[-1]} & set("0123456789+-., "):
+            raise Misconfigured(
+                f'"{mark}" cannot be told from the number beside it', file=document.path,
+                line=_extra_line(document, "footnoteMarks", place), expected="a mark such as (A), (1) or *",
+            )  # fmt: skip
+    return marks
 
 
 def _type(

@@ -146,6 +146,9 @@ class ReaderHints(Strict):
         strict=False,
         description="Rows whose first text matches one of these patterns are not data, such as subtotals.",
     )
+    kept_when_filled: tuple[Name, ...] = Field(
+        default=(), strict=False, description="Rows that fill all of these fields are data whatever `skip` matches."
+    )
     footer: tuple[str, ...] = Field(
         default=(),
         strict=False,

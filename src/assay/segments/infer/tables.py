@@ -17,6 +17,7 @@ from assay.readers.detect import reader_of
 from assay.readers.grid import Grid
 from assay.readers.header import Header, find_header
 from assay.readers.limits import read_limited
+from assay.readers.plain import is_plain
 from assay.zones.contract_draft import Guess, counted
 from assay.zones.model import ReaderHints
 
@@ -126,7 +127,7 @@ def _quick(
 ) -> Delivered | None:
     """A plain CSV file read by the engine itself, which is many times faster; None where that could differ."""
     text = csv.to_utf8(path, dialect, scratch / f"{name}.utf8")
-    if not csv.plain(text, dialect):
+    if not is_plain(text, dialect):
         return None
     try:
         head = csv.head(text, dialect)
