@@ -6,7 +6,8 @@ with something wrong are asked for examples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,13 +39,15 @@ class Examination:
     """What was found, and the rows as relations of the engine (SQL that can stand after FROM).
 
     `rows` are the typed rows that may pass, `aside` those with a cell that does not fit, with `_reason` and the
-    delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`.
+    delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`. `letters` names the column
+    of the file, by sheet (None in files without) and field.
     """
 
     findings: tuple[Finding, ...]
     rows: str
     aside: str | None
     way: Way
+    letters: Mapping[tuple[str | None, str], str] = dataclasses.field(default_factory=dict)
 
     @property
     def refused(self) -> bool:
@@ -92,7 +95,8 @@ class Exact:
         if self._engine.row("SELECT count(*) FROM body")[0] == 0 and worst(findings) != "error":
             findings.append(self._answered("empty_file", "empty_file", "there is no data row below the header"))
         rows = self._typed(fields, "_sheet, _row", f"NOT {bad}")
-        return Examination(tuple(findings), rows, self._aside(checks, bad) if cells else None, "exact")
+        letters = letters_of(sheet.located for sheet in self._sheets)
+        return Examination(tuple(findings), rows, self._aside(checks, bad) if cells else None, "exact", letters)
 
     def _answered(self, drift: str, kind: str, message: str, **more: Any) -> Finding:
         return answered(getattr(self._contract.drift, drift), kind, message, **more)
@@ -328,6 +332,11 @@ class _Check:
             ):
                 if said is not None:
                     self.tests[name] = f"({said} AND NOT {unfit})"
+
+
+def letters_of(sheets: Iterable[Located]) -> dict[tuple[str | None, str], str]:
+    """The letter of each field's column, by sheet and field."""
+    return {(one.grid.sheet, name): column_letter(at) for one in sheets for name, at in one.columns.items()}
 
 
 def _t(field: str) -> str:

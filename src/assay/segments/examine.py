@@ -14,7 +14,7 @@ from assay.engines import forms
 from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
 from assay.errors import Rejected
 from assay.findings import EXAMPLES_PER_KIND, Finding, worst
-from assay.segments.exact import Exact, Examination, Sheet, Way, first_text, reshapes
+from assay.segments.exact import Exact, Examination, Sheet, Way, first_text, letters_of, reshapes
 
 if TYPE_CHECKING:
     from assay.readers.csv import Dialect
@@ -106,7 +106,7 @@ def _quick(
     )
     if engine.row(f"SELECT count(*) FROM {relation}")[0] == 0:
         raise EngineFailed("there is no row")
-    return Examination(located.findings, relation, None, "quick")
+    return Examination(located.findings, relation, None, "quick", letters_of([located]))
 
 
 def _quick_cell(field: Field, located: Located) -> str:
