@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from shop_project import Shop
-
 from assay.batch import Batch
 from assay.catalog import records
 from assay.findings import Finding
@@ -14,6 +12,7 @@ from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
 from assay.pipelines.review import decide
 from assay.pipelines.run import ingest, pipeline_of
+from shop_project import Shop
 
 NOTE = "- {name: note, physicalName: Note, logicalType: string}"
 SECRETS = ("ann.lee@example.org", "4111 1111 1111 1111", "bo@example.org")

@@ -57,7 +57,7 @@ def test_an_unknown_kind_of_personal_data_is_named_with_its_line_and_the_nearest
     path.write_text(SMALL + declared)
     with pytest.raises(Misconfigured, match="personalData: fone is not known") as caught:
         load_contract(path)
-    assert (caught.value.line, caught.value.expected) == (14, "phone?")
+    assert (caught.value.line, caught.value.expected) == (14, "phone")
     path.write_text(SMALL + declared.replace("fone", "national_id"))
     assert load_contract(path).field("amount").personal_data == ("email", "national_id")
 
