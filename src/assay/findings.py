@@ -47,8 +47,8 @@ class Finding:
     """One kind of thing found wrong or odd in a batch, with the first cells that show it.
 
     `kind` is a stable word (`missing_column`, `type_mismatch`, ...); `count` is how many cells or rows are
-    concerned; `cells` holds the first of them (`EXAMPLES_PER_KIND` unless more were asked for). `holds` says
-    that a steward must look whatever the pipeline's setting.
+    concerned; `cells` holds the first of them (`EXAMPLES_PER_KIND` unless more were asked for). `header` is what
+    the file calls the field's column. `holds` says that a steward must look whatever the pipeline's setting.
     """
 
     kind: str
@@ -60,6 +60,7 @@ class Finding:
     cells: tuple[Cell, ...] = ()
     rule: str | None = None
     holds: bool = False
+    header: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON-ready values."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from assay.engines.duckdb import Engine, connect
 from assay.findings import Finding, masked
+from assay.segments.exact import Column as Place
 from assay.segments.personal import checks
 from assay.segments.personal.columns import CHECKED_MOST, Column, detect
 from assay.segments.personal.detectors import ANY_FORM, BARE, TELLING
@@ -192,8 +193,8 @@ def found_in(engine: Engine, rows: list[tuple[str | None, int | None]], checked:
         "_sheet": pa.array([None] * len(rows), pa.string()),
         "_row": pa.array(range(2, len(rows) + 2), pa.int64()),
     }))  # fmt: skip
-    letters = {(None, "remarks"): "D", (None, "reference"): "E"}
-    return personal_data(engine, "rows_given", FIELDS, checked, letters)
+    places = [Place("remarks", None, "D", "Remarks", 1), Place("reference", None, "E", "Reference", 1)]
+    return personal_data(engine, "rows_given", FIELDS, checked, places)
 
 
 def test_a_finding_counts_the_cells_and_shows_no_more_than_their_shape(engine: Engine) -> None:
@@ -203,6 +204,7 @@ def test_a_finding_counts_the_cells_and_shows_no_more_than_their_shape(engine: E
         "column remarks is not classified for e-mail addresses, and 2 of 3 filled cells hold them"
     )
     assert (mail.kind, mail.severity, mail.holds, mail.count) == ("personal_data", "warning", True, 2)
+    assert (mail.field, mail.header) == ("remarks", "Remarks")
     assert [(str(cell), cell.found) for cell in mail.cells] == [
         ("D3", "xxx@xxxxxxx.xxx"), ("D5", "Xxx xxx@xxxxxxx.xxx"),
     ]  # fmt: skip

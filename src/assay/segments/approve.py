@@ -57,7 +57,7 @@ def prepare(
             lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
 
     relation, fields = f"read_parquet({literal(str(good))})", source.contract.fields
-    personal = personal_data(engine, relation, fields, source.checks, found.letters)
+    personal = personal_data(engine, relation, fields, source.checks, found.columns)
     return Outcome(
         commit,
         findings=(*found.findings, *personal),

@@ -6,7 +6,6 @@ with something wrong are asked for examples.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +30,24 @@ REASONS = {
 }
 FATAL = frozenset(REASONS)
 
+#: What is said of cells that pass all the same.
+REMARKS = {
+    "number_as_text": "numbers that the file holds as text: taken as numbers",
+    "text_as_number": "texts that the file holds as numbers or dates: leading zeros, if any, are gone",
+}
+
 Way = Literal["quick", "exact"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a field stands in a delivered sheet: its column, and the (last) row and text of its header."""
+
+    field: str
+    sheet: str | None
+    letter: str
+    header: str
+    header_row: int
 
 
 @dataclass(frozen=True)
@@ -39,15 +55,17 @@ class Examination:
     """What was found, and the rows as relations of the engine (SQL that can stand after FROM).
 
     `rows` are the typed rows that may pass, `aside` those with a cell that does not fit, with `_reason` and the
-    delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`. `letters` names the column
-    of the file, by sheet (None in files without) and field.
+    delivered texts in `_raw`; None where there are none. Both carry `_sheet` and `_row`. `rows_total` counts the
+    data rows of the file, `rows_affected` those with anything that keeps a row from passing, each once.
     """
 
     findings: tuple[Finding, ...]
     rows: str
     aside: str | None
     way: Way
-    letters: Mapping[tuple[str | None, str], str] = dataclasses.field(default_factory=dict)
+    rows_total: int = 0
+    rows_affected: int = 0
+    columns: tuple[Column, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -88,15 +106,27 @@ class Exact:
             there.add(self._hints.group_rows)
         fields = [field for field in self._contract.fields if field.name in there]
         findings += self._body(fields)
-        findings += [*self._shape(), *self._extra_rows(fields)]
+        shape, extra = self._shape(), self._extra_rows(fields)
+        findings += [*shape, *extra]
         checks = [_Check(field, self._kinds) for field in fields]
-        cells, bad = self._cells(checks)
+        cells, bad, total = self._cells(checks)
         findings += cells
-        if self._engine.row("SELECT count(*) FROM body")[0] == 0 and worst(findings) != "error":
+        if total == 0 and worst(findings) != "error":
             findings.append(self._answered("empty_file", "empty_file", "there is no data row below the header"))
         rows = self._typed(fields, "_sheet, _row", f"NOT {bad}")
-        letters = letters_of(sheet.located for sheet in self._sheets)
-        return Examination(tuple(findings), rows, self._aside(checks, bad) if cells else None, "exact", letters)
+        left_out = sum(finding.count for finding in extra)
+        affected = left_out + self._affected(bad, self._misshapen() if shape else "false")
+        return Examination(
+            tuple(findings), rows, self._aside(checks, bad) if cells else None, "exact",
+            total + left_out, affected, columns_of(sheet.located for sheet in self._sheets),
+        )  # fmt: skip
+
+    def _affected(self, *conditions: str) -> int:
+        """How many rows meet any of the conditions, each row counted once."""
+        asked = [condition for condition in conditions if condition not in ("false", "(false)")]
+        if not asked:
+            return 0
+        return int(self._engine.row(f"SELECT count(*) FROM body WHERE {' OR '.join(asked)}")[0])
 
     def _answered(self, drift: str, kind: str, message: str, **more: Any) -> Finding:
         return answered(getattr(self._contract.drift, drift), kind, message, **more)
@@ -136,6 +166,7 @@ class Exact:
         width = located.grid.width
         columns = [f"{number} AS _g", "row AS _row", f"CAST({literal(located.grid.sheet)} AS VARCHAR) AS _sheet"]
         columns += ["cells AS _cells", f"{_beyond(sheet)} AS _beyond", f"{first_text(width)} AS _first"]
+        columns.append(f"{_first_index(width)} AS _at")
         if reshapes(self._hints):
             filled = " + ".join(f"CAST({_text(index)} IS NOT NULL AS INTEGER)" for index in range(width))
             columns.append(f"{filled} AS _filled")
@@ -175,18 +206,17 @@ class Exact:
         for mark, count in self._engine.rows(
             "SELECT _mark, count(*) FROM marked WHERE _mark IS NOT NULL GROUP BY 1 ORDER BY 1"
         ):
-            cells = self._examples(f"_mark = {literal(mark)}", "_first", None, relation="marked")
+            cells = self._first_texts(f"_mark = {literal(mark)}", relation="marked")
             message = f"{count} row(s) {words[mark]} by the reader's hints and are left out"
             found.append(Finding("left_out_rows", message, severity="info", count=count, cells=cells))
         return found
 
     def _shape(self) -> list[Finding]:
         """Rows of a text file that have another number of cells than its header."""
-        widths = {number: _width(sheet) for number, sheet in enumerate(self._sheets) if not sheet.kinds}
+        widths = self._widths()
         if not widths:
             return []
-        short = " OR ".join(f"(_g = {number} AND _cells < {width})" for number, width in widths.items())
-        bad = f"(({short}) OR _beyond)"
+        bad = self._misshapen()
         count = self._engine.row(f"SELECT count(*) FROM body WHERE {bad}")[0]
         if not count:
             return []
@@ -202,6 +232,14 @@ class Exact:
             )
         ]
 
+    def _widths(self) -> dict[int, int]:
+        return {number: _width(sheet) for number, sheet in enumerate(self._sheets) if not sheet.kinds}
+
+    def _misshapen(self) -> str:
+        """SQL: a row of a text file has fewer cells than its header, or text beyond the header's last one."""
+        short = " OR ".join(f"(_g = {number} AND _cells < {width})" for number, width in self._widths().items())
+        return f"(({short or 'false'}) OR _beyond)"
+
     def _extra_rows(self, fields: list[Field]) -> list[Finding]:
         """Rows that fill none of several required columns: totals and remarks that nobody declared."""
         required = [field for field in fields if field.required and field.name != self._hints.group_rows]
@@ -211,7 +249,7 @@ class Exact:
         count = self._engine.row(f"SELECT count(*) FROM body WHERE {extra}")[0]
         if not count:
             return []
-        cells = self._examples(extra, "_first", None)
+        cells = self._first_texts(extra)
         self._see(f"SELECT * FROM body WHERE NOT {extra}", gathered="kept")
         left = "" if self._contract.drift.extra_rows == "reject" else " and are left out"
         return [
@@ -227,11 +265,12 @@ class Exact:
 
     # -- cells ----------------------------------------------------------------------------------------------------
 
-    def _cells(self, checks: Sequence[_Check]) -> tuple[list[Finding], str]:
-        """Findings of all columns from one pass over the rows, and the SQL condition of a row that cannot pass."""
+    def _cells(self, checks: Sequence[_Check]) -> tuple[list[Finding], str, int]:
+        """Findings of all columns from one pass over the rows, the SQL condition of a row that cannot pass, and
+        how many rows there are."""
         tests = [(check, name) for check in checks for name in check.tests]
         counted = "".join(f", count(*) FILTER ({check.tests[name]})" for check, name in tests)
-        counts = self._engine.row(f"SELECT count(*){counted} FROM body")[1:]
+        total, *counts = self._engine.row(f"SELECT count(*){counted} FROM body")
         findings: list[Finding] = []
         bad: list[str] = []
         for (check, name), count in zip(tests, counts, strict=True):
@@ -239,13 +278,16 @@ class Exact:
                 findings.append(self._finding(check, name, count))
                 if name in FATAL:
                     bad.append(check.tests[name])
-        return findings, f"({' OR '.join(bad) or 'false'})"
+        return findings, f"({' OR '.join(bad) or 'false'})", total
 
     def _finding(self, check: _Check, name: str, count: int) -> Finding:
         field, expected = check.field, expectation(check.field)
         cells = self._examples(check.tests[name], _t(field.name), field)
         aside = "" if self._contract.drift.type_mismatch == "reject" else "; their rows are set aside"
-        common: dict[str, Any] = {"field": field.name, "expected": expected, "count": count, "cells": cells}
+        common: dict[str, Any] = {
+            "field": field.name, "expected": expected, "count": count, "cells": cells,
+            "header": self._header(field),
+        }  # fmt: skip
         if name == "type_mismatch":
             message = f"column {field.name}: {count} cell(s) are not {expected}{aside}"
         elif name == "ambiguous_date":
@@ -253,11 +295,8 @@ class Exact:
         elif name == "missing_value":
             message = f"column {field.name}: {count} cell(s) are empty, but the contract requires a value{aside}"
         else:
-            words = {
-                "number_as_text": "numbers that the file holds as text: taken as numbers",
-                "text_as_number": "texts that the file holds as numbers or dates: leading zeros, if any, are gone",
-            }
-            return Finding(name, f"column {field.name}: {count} cell(s) are {words[name]}", severity="info", **common)
+            message = f"column {field.name}: {count} cell(s) are {REMARKS[name]}"
+            return Finding(name, message, severity="info", **common)
         return self._answered("type_mismatch", name, message, **common)
 
     def _examples(
@@ -269,6 +308,30 @@ class Exact:
         return tuple(
             Cell(row, self._letter(number, field), _shown(text, field), sheet) for number, sheet, row, text in rows
         )
+
+    def _first_texts(self, condition: str, relation: str = "body") -> tuple[Cell, ...]:
+        """The first text of rows, masked where it stands in the column of a sensitive field."""
+        rows = self._engine.rows(
+            f"SELECT _g, _sheet, _row, _first, _at FROM {relation} WHERE {condition} ORDER BY _g, _row "
+            f"LIMIT {self._most}"
+        )
+        return tuple(
+            Cell(row, column_letter(at), _shown(text, self._secret_at(number, at)), sheet)
+            for number, sheet, row, text, at in rows
+        )
+
+    def _secret_at(self, sheet: int, index: int) -> Field | None:
+        """A sensitive field whose column this is, or whose value stands in rows of its own; None for others."""
+        located = self._sheets[sheet].located
+        for field in self._contract.fields:
+            at = {located.columns.get(field.name), *located.duplicates.get(field.name, ())}
+            if field.sensitive and (index in at or field.name == self._hints.group_rows):
+                return field
+        return None
+
+    def _header(self, field: Field) -> str | None:
+        found = (_header_of(sheet.located, field.name) for sheet in self._sheets)
+        return next((header for header in found if header), None)
 
     def _letter(self, sheet: int, field: Field | None) -> str | None:
         index = None if field is None else self._sheets[sheet].located.columns.get(field.name)
@@ -334,11 +397,6 @@ class _Check:
                     self.tests[name] = f"({said} AND NOT {unfit})"
 
 
-def letters_of(sheets: Iterable[Located]) -> dict[tuple[str | None, str], str]:
-    """The letter of each field's column, by sheet and field."""
-    return {(one.grid.sheet, name): column_letter(at) for one in sheets for name, at in one.columns.items()}
-
-
 def _t(field: str) -> str:
     return quoted(f"t_{field}")
 
@@ -361,6 +419,26 @@ def _text(index: int) -> str:
 def first_text(width: int) -> str:
     """SQL: the first text of a row, or NULL where it has none."""
     return f"coalesce({', '.join(_text(index) for index in range(width)) or 'NULL'})"
+
+
+def _first_index(width: int) -> str:
+    """SQL: the zero-based column of a row's first text."""
+    choices = " ".join(f"WHEN {_text(index)} IS NOT NULL THEN {index}" for index in range(width))
+    return f"CAST(CASE {choices} END AS INTEGER)" if choices else "CAST(NULL AS INTEGER)"
+
+
+def _header_of(located: Located, field: str) -> str | None:
+    index = located.columns.get(field)
+    return None if index is None else located.headers[index].strip() or None
+
+
+def columns_of(sheets: Iterable[Located]) -> tuple[Column, ...]:
+    """Where the fields stand in the sheets that carry them."""
+    return tuple(
+        Column(field, located.grid.sheet, column_letter(index), located.headers[index].strip(), located.header_row)
+        for located in sheets
+        for field, index in located.columns.items()
+    )
 
 
 def _matches(patterns: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from assay.engines import forms
 from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
 from assay.errors import Rejected
 from assay.findings import EXAMPLES_PER_KIND, Finding, worst
-from assay.segments.exact import Exact, Examination, Sheet, Way, first_text, letters_of, reshapes
+from assay.segments.exact import Exact, Examination, Sheet, Way, columns_of, first_text, reshapes
 
 if TYPE_CHECKING:
     from assay.readers.csv import Dialect
@@ -104,9 +104,10 @@ def _quick(
         f"(SELECT {names}, CAST(NULL AS VARCHAR) AS _sheet, CAST(file_row_number + 2 AS BIGINT) AS _row "
         f"FROM read_parquet({literal(str(first))}, file_row_number=true) WHERE NOT _blank)"
     )
-    if engine.row(f"SELECT count(*) FROM {relation}")[0] == 0:
+    total = engine.row(f"SELECT count(*) FROM {relation}")[0]
+    if total == 0:
         raise EngineFailed("there is no row")
-    return Examination(located.findings, relation, None, "quick", letters_of([located]))
+    return Examination(located.findings, relation, None, "quick", total, 0, columns_of([located]))
 
 
 def _quick_cell(field: Field, located: Located) -> str:

@@ -41,8 +41,8 @@ def classify(engine: Engine, relation: str, headers: Mapping[int, str], typed: M
     looked_at = [Column(str(number), f"t{number}", (headers[number],)) for number in sorted({*texts, *whole})]
     for hit in detect(engine, relation, looked_at):
         least = "at least " if hit.checked < hit.candidates else ""
-        words = f"{least}{hit.cells:,} of {typed[int(hit.column)].facts.filled:,} cells hold {KINDS[hit.kind]}"
-        found.setdefault(int(hit.column), _guess(words))
+        evidence = f"{least}{hit.cells:,} of {typed[int(hit.column)].facts.filled:,} cells hold {KINDS[hit.kind]}"
+        found.setdefault(int(hit.column), _guess(evidence))
     for number, count in zip(texts, profile.matching(engine, relation, [(n, MASKED_CARD) for n in texts]), strict=True):
         filled = typed[number].facts.filled
         if count >= filled * SHARE and number not in found:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assay.engines.duckdb import Engine, quoted
 from assay.findings import EXAMPLES_PER_KIND, Cell, Finding, masked
+from assay.segments.exact import Column as Place
 from assay.segments.personal.columns import Column, Hit, detect
 from assay.zones.personal import KINDS
 
@@ -18,23 +19,20 @@ if TYPE_CHECKING:
 #: How many characters of a shape a finding shows.
 SHOWN_CHARACTERS = 80
 
-#: The letter of a field's column, by sheet and field; no sheet in files that have none.
-Letters = Mapping[tuple[str | None, str], str]
-
 
 def personal_data(
-    engine: Engine, relation: str, fields: Sequence[Field], checks: ChecksFile, letters: Letters
+    engine: Engine, relation: str, fields: Sequence[Field], checks: ChecksFile, places: Sequence[Place]
 ) -> tuple[Finding, ...]:
     """What stands in columns that are neither classified as sensitive nor declare it.
 
-    `relation` has the typed rows with `_sheet` and `_row`.
+    `relation` has the typed rows with `_sheet` and `_row`; `places` says where the fields stand in the file.
     """
     if checks.personal_data == "off":
         return ()
     hits = detect(engine, relation, [_column(field) for field in fields if _looked_at(field)])
     by_name = {field.name: field for field in fields}
     holds = checks.personal_data == "hold"
-    return tuple(_finding(engine, relation, by_name[hit.column], hit, letters, holds=holds) for hit in hits)
+    return tuple(_finding(engine, relation, by_name[hit.column], hit, places, holds=holds) for hit in hits)
 
 
 def guarded(fields: Sequence[Field], findings: Sequence[Finding]) -> tuple[Field, ...]:
@@ -54,7 +52,9 @@ def _column(field: Field) -> Column:
     return Column(field.name, name, field.headers, field.personal_data)
 
 
-def _finding(engine: Engine, relation: str, field: Field, hit: Hit, letters: Letters, *, holds: bool) -> Finding:
+def _finding(
+    engine: Engine, relation: str, field: Field, hit: Hit, places: Sequence[Place], *, holds: bool
+) -> Finding:
     bounded = hit.checked < hit.candidates
     least = "at least " if bounded else ""
     message = f"column {field.name} is not classified for {KINDS[hit.kind]}, and {least}{_of(hit)} them"
@@ -67,8 +67,9 @@ def _finding(engine: Engine, relation: str, field: Field, hit: Hit, letters: Let
         field=field.name,
         expected=f"no {KINDS[hit.kind]}; where they belong there, a classification or personalData: [{hit.kind}]",
         count=hit.cells,
-        cells=_cells(engine, relation, field, hit, letters),
+        cells=_cells(engine, relation, field, hit, places),
         holds=holds,
+        header=next((place.header for place in places if place.field == field.name and place.header), None),
     )
 
 
@@ -76,11 +77,14 @@ def _of(hit: Hit) -> str:
     return f"{hit.cells:,} of {hit.filled:,} filled {'cell holds' if hit.filled == 1 else 'cells hold'}"
 
 
-def _cells(engine: Engine, relation: str, field: Field, hit: Hit, letters: Letters) -> tuple[Cell, ...]:
+def _cells(
+    engine: Engine, relation: str, field: Field, hit: Hit, places: Sequence[Place]
+) -> tuple[Cell, ...]:
+    letters = {place.sheet: place.letter for place in places if place.field == field.name}
     text = _column(field).text
     rows = engine.rows(
         f"SELECT _sheet, _row, left({text}, {SHOWN_CHARACTERS}) FROM {relation} "
         f"WHERE {text} IN (SELECT unnest(?)) ORDER BY _sheet NULLS FIRST, _row LIMIT {EXAMPLES_PER_KIND}",
         [list(hit.values)],
     )
-    return tuple(Cell(row, letters.get((sheet, field.name)), masked(shown), sheet) for sheet, row, shown in rows)
+    return tuple(Cell(row, letters.get(sheet), masked(shown), sheet) for sheet, row, shown in rows)
