@@ -1,13 +1,13 @@
 """The columns of a relation in which personal data stands.
 
-The engine looks through every row once, for all columns together, and hands over only the different texts that
-may be something; those are checked one by one, at most `CHECKED_MOST` of a column, drawn by their hash.
+The engine looks through every cell and hands over only the different texts that may be something; those are
+checked one by one, at most `CHECKED_MOST` of a column, drawn by their hash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay.engines.duckdb import Engine, literal
 from assay.segments.personal.detectors import (
@@ -29,6 +29,8 @@ CHECKED_MOST = 2_000
 CELLS_SAMPLED = 10_000
 #: So many characters of a cell are looked at.
 CHARACTERS_MOST = 4_000
+#: No telling kind but an e-mail address is shorter.
+TELLING_BYTES = 8
 #: A whole number below this has fewer digits than any telling kind.
 TELLING_LEAST = 10**12
 
@@ -72,40 +74,48 @@ class _Texts:
     all: int
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """Some filled cells of a column: how many, whether their texts repeat, and the different texts."""
+
+    cells: int
+    repeats: bool
+    texts: tuple[str, ...]
+
+
 def detect(engine: Engine, relation: str, columns: Sequence[Column]) -> tuple[Hit, ...]:
     """What is found in the columns of a relation (any SQL that can stand after FROM), column by column."""
-    if not columns:
-        return ()
-    parts = ", ".join(f"count({one.text}), bool_or({_may_tell(one)})" for one in columns)
-    seen = engine.row(f"SELECT {parts} FROM {relation}")
-    found: list[Hit] = []
-    for number, column in enumerate(columns):
-        filled, telling = seen[2 * number], seen[2 * number + 1]
-        if filled:
-            found += _in_column(engine, relation, column, int(filled), telling=bool(telling))
-    return tuple(found)
+    return tuple(hit for column in columns for hit in _in_column(engine, relation, column))
 
 
-def _may_tell(column: Column) -> str:
-    if column.number is not None:
-        return f"{column.number} >= {TELLING_LEAST}"
-    return f"regexp_matches({column.text}, {literal(ANY_FORM)})"
-
-
-def _in_column(engine: Engine, relation: str, column: Column, filled: int, *, telling: bool) -> list[Hit]:
+def _in_column(engine: Engine, relation: str, column: Column) -> list[Hit]:
+    sample = _sample(engine, relation, column)
+    if not sample.cells:
+        return []
     by_kind: dict[str, list[tuple[_Texts, list[str]]]] = {}
-    if telling:
-        texts = _texts(engine, relation, column, f"regexp_matches({column.text}, {literal(ANY_FORM)})")
-        for one in TELLING:
-            values = [] if covered(one.kind, column.declared) else _passing(one, texts.cells)
-            if values:
-                by_kind.setdefault(one.kind, []).append((texts, values))
-    for bare in _likely(_sample(engine, relation, column), column):
-        texts = _texts(engine, relation, column, f"regexp_full_match({column.text}, {literal(bare.pattern.pattern)})")
+    texts = _texts(engine, relation, column, _may_tell(column), grouped=sample.repeats and column.number is None)
+    for one in TELLING:
+        values = [] if covered(one.kind, column.declared) else _passing(one, texts.cells)
+        if values:
+            by_kind.setdefault(one.kind, []).append((texts, values))
+    for bare in _likely(sample.texts, column):
+        form = f"regexp_full_match(trim({column.text}), {literal(bare.pattern.pattern)})"
+        texts = _texts(engine, relation, column, form)
         values = [text for text in texts.cells if bare.check(text.strip())]
         if values:
             by_kind.setdefault(bare.kind, []).append((texts, values))
+    if not by_kind:
+        return []
+    filled = int(engine.row(f"SELECT count(*) FROM {relation} WHERE {column.text} <> ''")[0])
     return [_hit(column, kind, filled, by_kind[kind]) for kind in KINDS if kind in by_kind]
+
+
+def _may_tell(column: Column) -> str:
+    """SQL: the cell may hold a telling kind; what is cheap to see comes first."""
+    if column.number is not None:
+        return f"{column.number} >= {TELLING_LEAST} AND regexp_matches({column.text}, {literal(ANY_FORM)})"
+    long = f"(strlen({column.text}) >= {TELLING_BYTES} OR contains({column.text}, '@'))"
+    return f"{long} AND regexp_matches({column.text}, {literal(ANY_FORM)})"
 
 
 def _passing(one: Telling, texts: Collection[str]) -> list[str]:
@@ -138,18 +148,29 @@ def _likely(sample: Collection[str], column: Column) -> list[Bare]:
     return told_ones or found
 
 
-def _sample(engine: Engine, relation: str, column: Column) -> list[str]:
+def _sample(engine: Engine, relation: str, column: Column) -> _Sample:
     rows = engine.rows(
-        f"SELECT DISTINCT left(text, {CHARACTERS_MOST}) FROM (SELECT {column.text} AS text FROM {relation} "
-        f"WHERE {column.text} <> '' LIMIT {CELLS_SAMPLED}) ORDER BY hash(text) LIMIT {CHECKED_MOST}"
+        f"SELECT left(text, {CHARACTERS_MOST}), sum(count(*)) OVER (), count(*) OVER () FROM "
+        f"(SELECT {column.text} AS text FROM {relation} WHERE {column.text} <> '' LIMIT {CELLS_SAMPLED}) "
+        f"GROUP BY text ORDER BY hash(text) LIMIT {CHECKED_MOST}"
     )
-    return [str(text).strip() for (text,) in rows]
+    if not rows:
+        return _Sample(0, False, ())
+    cells, different = int(rows[0][1]), int(rows[0][2])
+    return _Sample(cells, different * 2 <= cells, tuple(dict.fromkeys(str(text).strip() for text, _, _ in rows)))
 
 
-def _texts(engine: Engine, relation: str, column: Column, condition: str) -> _Texts:
+def _texts(engine: Engine, relation: str, column: Column, condition: str, *, grouped: bool = False) -> _Texts:
+    """The different texts that meet a condition; `grouped` finds them first, which is cheaper where they repeat."""
+    if grouped:
+        rows_of = f"(SELECT {column.text}, count(*) AS cells FROM {relation} GROUP BY 1) AS t(text, cells)"
+        met = replace(column, text="text")
+        source = f"SELECT left(text, {CHARACTERS_MOST}) AS text, cells FROM {rows_of} WHERE {_may_tell(met)}"
+    else:
+        source = f"SELECT left({column.text}, {CHARACTERS_MOST}) AS text, 1 AS cells FROM {relation} WHERE {condition}"
     rows = engine.rows(
-        f"SELECT text, count(*), count(*) OVER () FROM (SELECT left({column.text}, {CHARACTERS_MOST}) AS text "
-        f"FROM {relation} WHERE {condition}) GROUP BY text ORDER BY hash(text) LIMIT {CHECKED_MOST}"
+        f"SELECT text, sum(cells), count(*) OVER () FROM ({source}) GROUP BY text ORDER BY hash(text) "
+        f"LIMIT {CHECKED_MOST}"
     )
     return _Texts({str(text): int(cells) for text, cells, _ in rows}, int(rows[0][2]) if rows else 0)
 
