@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
 
 from assay.engines.duckdb import Engine, connect
 from assay.findings import Finding, masked
@@ -27,6 +28,20 @@ from assay.zones.personal import KINDS, NATIONAL_ID, covered
 from assay.zones.types import FieldType
 
 PII = Path(__file__).parents[3] / "shared" / "data" / "pii" / "presidio_research" / "tests_data"
+EXPENSE = Path(__file__).parents[3] / "shared" / "data" / "expense"
+SEPTEMBER = "birmingham_pcard/cusersfinainmndesktoppublish-spend-sept-2017.xls"
+REAL: list[tuple[str, str, dict[tuple[str, str], int]]] = [
+    (SEPTEMBER, "", {("MERCHANT NAME", "email"): 3}),
+    ("birmingham_pcard/publish-spend-may-2020.xls", "", {}),
+    ("calderdale_card/clean/2019-02-card.csv", "utf-8", {}),
+    ("oxford_pcard/procurement-card-spending-jan-mar-2017.csv", "utf-8", {}),
+    ("manchester_raw/july-2020.csv", "cp1252", {}),
+    ("br_senate_ceaps/despesa_ceaps_2008.csv", "latin-1", {}),
+    ("br_serenata/reimbursements_sample.csv", "utf-8", {}),
+    ("nz_members/2024-Q4.xlsx", "", {}),
+    ("uk_public_bodies/salford/clean/2022-07.csv", "utf-8", {}),
+    ("uk_public_bodies/darlington/clean/2010-09.csv", "utf-8", {}),
+]
 
 #: Numbers that the issuers or standards publish as examples, or that were made by the rule.
 TELLS = {
@@ -259,3 +274,24 @@ def test_a_table_of_invented_people_is_told_by_column(engine: Engine) -> None:
 @given(st.text(max_size=30))
 def test_a_mask_keeps_no_letter_and_no_digit(text: str) -> None:
     assert set(masked(text)) & set("abcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ012345678") == set()
+
+
+@pytest.mark.skipif(not EXPENSE.is_dir(), reason="the shared data folder is missing")
+@pytest.mark.parametrize(("name", "encoding", "found"), REAL)
+def test_published_spending_is_quiet_but_for_what_is_there(
+    engine: Engine, name: str, encoding: str, found: dict[tuple[str, str], int]
+) -> None:
+    """Every column as text, under no contract at all; docs/explanation/content-checks.md has all the files."""
+    path = EXPENSE / name
+    if path.suffix == ".csv":
+        with path.open(encoding=encoding, newline="") as file:
+            rows = list(csv.reader(file, delimiter=";" if encoding == "latin-1" else ","))
+    else:
+        book = CalamineWorkbook.from_path(path)
+        rows = [[str(cell) for cell in row] for row in book.get_sheet_by_index(0).to_python()]
+    header = max(range(min(len(rows), 6)), key=lambda at: sum(bool(cell) for cell in rows[at]))
+    width = len(rows[header])
+    body = [(row + [""] * width)[:width] for row in rows[header + 1 :]]
+    engine.register("published", pa.table({f"c{at}": pa.array([row[at] for row in body]) for at in range(width)}))
+    columns = [Column(rows[header][at] or f"c{at}", f"nullif(c{at}, '')", (rows[header][at],)) for at in range(width)]
+    assert {(hit.column, hit.kind): hit.cells for hit in detect(engine, "published", columns)} == found
