@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from shop_project import TILL, Shop
 
 from assay.errors import Usage
 from assay.pipelines.platform import Platform
 from assay.pipelines.query import ask
 from assay.pipelines.run import ingest, pipeline_of
 from assay.pipelines.trace import column_origins, origins, row_origins
+from shop_project import TILL, Shop
 
 LATER = """\
 No.,Sold on,Goods,Amount,Note

@@ -51,6 +51,17 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest(tmp_path: Path) -
     assert (caught.value.line, caught.value.expected) == (12, "required?")
 
 
+def test_an_unknown_kind_of_personal_data_is_named_with_its_line_and_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "small.odcs.yaml"
+    declared = "        customProperties:\n          - {property: personalData, value: [email, fone]}\n"
+    path.write_text(SMALL + declared)
+    with pytest.raises(Misconfigured, match="personalData: fone is not known") as caught:
+        load_contract(path)
+    assert (caught.value.line, caught.value.expected) == (14, "phone")
+    path.write_text(SMALL + declared.replace("fone", "national_id"))
+    assert load_contract(path).field("amount").personal_data == ("email", "national_id")
+
+
 @pytest.mark.parametrize(("text", "value"), [("NO", "NO"), ("010", "010"), ("true", True), ("1.5", 1.5), ("7", 7)])
 def test_only_words_of_yaml_1_2_mean_something(tmp_path: Path, text: str, value: object) -> None:
     path = tmp_path / "a.yaml"

@@ -15,6 +15,7 @@ from assay.segments.exact import Examination
 from assay.segments.examine import examine, summary
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
+from assay.segments.personal.findings import guarded, personal_data
 from assay.segments.profile import profile
 from assay.stores.iceberg import batch_is, set_aside_by
 from assay.stores.lake import Lake, quarantine, readable
@@ -55,16 +56,18 @@ def prepare(
         if aside_files:
             lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
 
+    relation, fields = f"read_parquet({literal(str(good))})", source.contract.fields
+    personal = personal_data(engine, relation, fields, source.checks, found.columns)
     return Outcome(
         commit,
-        findings=found.findings,
+        findings=(*found.findings, *personal),
         tallies=tallies,
         detail={
             "rows": written.rows, "set_aside": aside.rows if aside else 0, "way": found.way,
             "rows_total": found.rows_total, "rows_affected": found.rows_affected,
         },  # fmt: skip
         period=_period(engine, batch, source, good),
-        profile=profile(engine, f"read_parquet({literal(str(good))})", source.contract.fields),
+        profile=profile(engine, relation, guarded(fields, personal)),
     )
 
 

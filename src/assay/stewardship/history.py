@@ -2,7 +2,8 @@
 
 Far out is what lies more than 3.5 robust standard deviations (1.4826 times the median absolute deviation) from
 the median, after B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers (1993); a history that hardly
-varies gets a floor, below which a difference is nothing to look at.
+varies gets a floor, below which a difference is nothing to look at. Numbers of rows are compared by their
+logarithms: months differ by factors, and on the plain scale a tenth of a usual month may lie within the allowed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from math import log
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -70,7 +72,7 @@ def _far_out(now: Profile, history: Sequence[Earlier], *, holds: bool) -> list[F
         found.append(Finding(kind, what, severity="warning", field=field, expected=expected, holds=holds))
 
     rows = [Decimal(one.profile.rows) for one in history]
-    if _out(Decimal(now.rows), rows):
+    if _out_by_ratio(now.rows, [one.profile.rows for one in history]):
         odd("unusual_rows", f"{now.rows:,} rows; {span} had {_range(rows)}", expected=_range(rows))
     for name, column in now.columns.items():
         past = [one.profile for one in history if name in one.profile.columns]
@@ -96,6 +98,13 @@ def _out(value: Decimal, history: Sequence[Decimal]) -> bool:
     deviation = median(abs(one - middle) for one in history)
     allowed = max(float(deviation) * 1.4826 * DEVIATIONS_MOST, float(abs(middle)) * RELATIVE_FLOOR)
     return float(abs(value - middle)) > allowed
+
+
+def _out_by_ratio(value: int, history: Sequence[int]) -> bool:
+    logs = [log(max(one, 1)) for one in history]
+    middle = median(logs)
+    deviation = median(abs(one - middle) for one in logs)
+    return abs(log(value) - middle) > max(deviation * 1.4826 * DEVIATIONS_MOST, log(1 + RELATIVE_FLOOR))
 
 
 def _share_out(value: float, history: Sequence[float]) -> bool:

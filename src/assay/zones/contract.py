@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from assay.errors import Misconfigured, nearest
+from assay.zones import personal
 from assay.zones.model import ReaderHints, checked_part
 from assay.zones.types import FieldType
 from assay.zones.yaml import Document, read
@@ -91,6 +92,9 @@ SCHEMA_EXTRAS: dict[str, type | tuple[type, ...]] = {
     "numbersAsText": str,
     "textAsNumbers": str,
 }
+
+#: Of more words than this an error names the nearest one instead of all.
+FEW_WORDS = 4
 
 Answer = Literal["reject", "hold", "tolerate"]
 ANSWERS = ("reject", "hold", "tolerate")
@@ -385,9 +389,10 @@ def _one_of(
     document: Document, name: str, value: Any, allowed: tuple[str, ...], place: tuple[str | int, ...]
 ) -> Any:
     if value not in allowed:
+        near = nearest(str(value), allowed) if len(allowed) > FEW_WORDS else None
         raise Misconfigured(
             f"{name}: {value} is not known", file=document.path, line=_extra_line(document, name, place),
-            expected=" or ".join(allowed),
+            expected=near or " or ".join(allowed),
         )  # fmt: skip
     return value
 
@@ -443,7 +448,9 @@ def _field(
         percent=extras.get("percent", False),
         numbers_as_text=_rule_of("numbersAsText"),
         text_as_numbers=_rule_of("textAsNumbers"),
-        personal_data=tuple(str(kind) for kind in extras.get("personalData", ())),
+        personal_data=tuple(
+            _one_of(document, "personalData", kind, personal.WORDS, place) for kind in extras.get("personalData", ())
+        ),
         min_length=options.get("minLength"),
         max_length=options.get("maxLength"),
         pattern=None if pattern is None else str(pattern),

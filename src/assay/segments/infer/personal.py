@@ -1,4 +1,4 @@
-"""Columns that seem to hold personal data, by the words of their headers and the patterns of their cells."""
+"""Columns that seem to hold personal data: by what the gate would find in them, and by the words of their headers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from collections.abc import Mapping
 from assay.engines import profile
 from assay.engines.duckdb import Engine
 from assay.segments.infer.typing import Typed
+from assay.segments.personal.columns import Column, detect
 from assay.zones.contract_draft import Guess
+from assay.zones.personal import KINDS
 
 CLASSIFICATION = "restricted"
-#: From which part of a column's cells a pattern counts.
+#: From which part of a column's cells masked card numbers count; the gate does not look for them.
 SHARE = 0.5
-#: A telephone number is a number like many others: it counts only with a plus before it or under a header that says so.
-PATTERNS = {
-    "e-mail addresses": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
-    "card numbers": r"(?:[0-9*xX#]{4}[ -]?){3}[0-9]{4}|[*xX#]{4,}[0-9]{4}",
-    "bank accounts (IBAN)": r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?",
-    "telephone numbers": r"\+[0-9][0-9 ()/.-]{6,18}[0-9]",
-}
+MASKED_CARD = r"[0-9 -]{0,8}[*xX#][*xX# -]{3,}[0-9]{4}"
 _SURE = re.compile(
     r"\b(?:first name|last name|surname|forename|given name|family name|full name|maiden name|e ?mail|phone|telephone|"
     r"mobile|iban|passport|birth|birthday|dob|ssn|social security|national insurance|nino|card holder|cardholder|"
@@ -40,14 +36,17 @@ _NO_PERSON = re.compile(
 def classify(engine: Engine, relation: str, headers: Mapping[int, str], typed: Mapping[int, Typed]) -> dict[int, Guess]:
     """A classification for each column that seems personal; the cells themselves are never shown as evidence."""
     texts = [number for number in headers if typed[number].is_text and typed[number].facts.filled]
-    tests = [(number, pattern) for number in texts for pattern in PATTERNS.values()]
-    counts = iter(profile.matching(engine, relation, tests))
     found: dict[int, Guess] = {}
-    for number in texts:
-        for what in PATTERNS:
-            count, filled = next(counts), typed[number].facts.filled
-            if count >= filled * SHARE and number not in found:
-                found[number] = _guess(f"{count:,} of {filled:,} cells look like {what}")
+    whole = [n for n in headers if typed[n].field.type.kind == "integer" and typed[n].facts.filled]
+    looked_at = [Column(str(number), f"t{number}", (headers[number],)) for number in sorted({*texts, *whole})]
+    for hit in detect(engine, relation, looked_at):
+        least = "at least " if hit.checked < hit.candidates else ""
+        evidence = f"{least}{hit.cells:,} of {typed[int(hit.column)].facts.filled:,} cells hold {KINDS[hit.kind]}"
+        found.setdefault(int(hit.column), _guess(evidence))
+    for number, count in zip(texts, profile.matching(engine, relation, [(n, MASKED_CARD) for n in texts]), strict=True):
+        filled = typed[number].facts.filled
+        if count >= filled * SHARE and number not in found:
+            found[number] = _guess(f"{count:,} of {filled:,} cells look like masked card numbers")
     for number, header in headers.items():
         words = _said(header)
         if number not in found and words and (typed[number].is_text or _SURE.search(_plain(header))):
