@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import struct
 import zipfile
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 import xlsxwriter
 
 from assay.errors import Rejected
-from assay.readers import archive
+from assay.readers import archive, excel
 from assay.readers.limits import Limits
+from assay.zones.project import ReaderHints
 
 TABLE = b"id,amount\n007,12.50\n"
 ROWS = [["id", "amount"], ["007", "12.50"]]
@@ -157,6 +159,29 @@ def test_a_changed_byte_in_an_archive_is_noticed(tmp_path: Path, read: Any) -> N
         made.writestr("table.csv", TABLE)
     path.write_bytes(path.read_bytes().replace(b"12.50", b"12.90"))
     assert "damaged" in refused(read, path).what
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_workbook_with_a_changed_bit_is_refused_or_reads_the_same(tmp_path: Path, packing: int) -> None:
+    with zipfile.ZipFile(io.BytesIO(workbook())) as good, zipfile.ZipFile(tmp_path / "good.xlsx", "w", packing) as made:
+        for name in good.namelist():
+            made.writestr(name, good.read(name))
+    content, path = (tmp_path / "good.xlsx").read_bytes(), tmp_path / "bad.xlsx"
+    expected = [grid.table for grid in excel.read(tmp_path / "good.xlsx", ReaderHints())]
+    chance, refusals = random.Random(3), 0
+    for _ in range(150):
+        changed = bytearray(content)
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+        try:
+            archive.check_workbook(path, Limits())
+            assert [grid.table for grid in excel.read(path, ReaderHints())] == expected
+        except BaseException as error:
+            # The parser's own panic is no Exception; the child process turns it into a rejection.
+            if not isinstance(error, Rejected) and type(error).__name__ != "PanicException":
+                raise
+            refusals += 1
+    assert refusals > 50
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path, read: Any) -> None:

@@ -135,24 +135,29 @@ def test_the_delimiter_that_gives_rows_of_one_width_is_found(tmp_path: Path, del
     assert csv.detect(written(tmp_path, text.getvalue()), ReaderHints()).delimiter == delimiter
 
 
-CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+#: Without the mark: at the very start of a file it belongs to no cell.
+CELLS = st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"]), max_size=6)
 
 
 @settings(deadline=None)
 @given(
     table=st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=1, max_size=5),
     delimiter=st.sampled_from(",;\t|"),
-    quoting=st.sampled_from([standard.QUOTE_MINIMAL, standard.QUOTE_ALL]),
+    every=st.booleans(),
     ends=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
 def test_any_table_comes_back(
-    tmp_path_factory: Any, table: Any, delimiter: str, quoting: Any, ends: str, encoding: str
+    tmp_path_factory: Any, table: Any, delimiter: str, every: bool, ends: str, encoding: str
 ) -> None:
-    text = io.StringIO()
-    standard.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=ends).writerows(table)
+    def quoted(cell: str) -> str:
+        # Not the standard library's writer: it leaves a lone carriage return unquoted.
+        needed = every or any(mark in cell for mark in (delimiter, '"', "\r", "\n"))
+        return '"' + cell.replace('"', '""') + '"' if needed else cell
+
+    text = "".join(delimiter.join(map(quoted, row)) + ends for row in table)
     folder = tmp_path_factory.mktemp("csv")
-    path = written(folder, text.getvalue().encode(encoding))
+    path = written(folder, text.encode(encoding))
     dialect = csv.detect(path, ReaderHints(delimiter=delimiter))
     grid = csv.read(csv.to_utf8(path, dialect, folder / "utf8"), dialect)
     found = [[row[f"c{i}"] for i in range(row["cells"])] for row in grid.table.to_pylist()]

@@ -7,6 +7,7 @@ A header that lies about a size does not help: what counts is the bytes that com
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ CHUNK_BYTES = 1 << 20
 RATIO_COUNTS_FROM_BYTES = 32 << 20
 MEMBERS = 10_000
 _HEAD_BYTES = 1 << 10
+_SHEET = re.compile(r"(?:worksheets[/\\][^/\\]*\.(?:xml|bin)|content\.xml)$", re.IGNORECASE)
 _BESIDE = ("__MACOSX/",)
 _BESIDE_NAMES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -77,18 +79,31 @@ def unpack_zip(path: Path, pattern: str | None, into: Path, limits: Limits) -> t
 
 
 def check_workbook(path: Path, limits: Limits) -> None:
-    """Refuse a workbook that would unpack to too much, or whose XML declares a document type."""
+    """Refuse a workbook that unpacks to too much, whose parts are damaged, or whose XML declares a document type.
+
+    The parser of workbooks stops reading a part where its last element ends, and so never sees its checksum.
+    Sheets are left out: the scan for their marks reads them to the end.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             _check_sizes(path, members, limits)
+            flow = _Flow(path, limits)
             for member in members:
-                if member.filename.casefold().endswith((".xml", ".rels")) and not member.flag_bits & 1:
-                    with archive.open(member) as file:
-                        if declares_doctype(file.read(_HEAD_BYTES)):
-                            raise unreadable(path, f"{member.filename} in the workbook declares a document type")
+                if not member.flag_bits & 1:
+                    _check_part(path, archive, member, flow)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
         raise unreadable(path, f"the workbook's archive is damaged: {error}") from error
+
+
+def _check_part(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, flow: _Flow) -> None:
+    # Opening alone compares the two places of a part's name: under a damaged name the parser would miss the part.
+    with archive.open(member) as file:
+        if member.filename.casefold().endswith((".xml", ".rels", ".bin")):
+            if declares_doctype(file.read(_HEAD_BYTES)):
+                raise unreadable(path, f"{member.filename} in the workbook declares a document type")
+            if not _SHEET.search(member.filename):
+                flow.drain(file)
 
 
 def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
@@ -112,6 +127,12 @@ class _Flow:
                 self._bytes += len(chunk)
                 self.check(self._bytes)
                 out.write(chunk)
+
+    def drain(self, source: IO[bytes]) -> None:
+        """Reads to the end, where the checksum is compared."""
+        while chunk := source.read(CHUNK_BYTES):
+            self._bytes += len(chunk)
+            self.check(self._bytes)
 
     def check(self, total: int) -> None:
         limits = self._limits

@@ -81,6 +81,8 @@ def _check_area(path: Path) -> None:
 
 def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid, ...]:
     sheets = list(book.sheets_metadata)
+    if not sheets:
+        raise Malformed("it lists no sheets")
     grids = []
     # The scan and the parser work at the same time: both leave the interpreter free for long stretches.
     with ThreadPoolExecutor(1) as pool:
