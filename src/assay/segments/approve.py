@@ -43,7 +43,8 @@ def prepare(
     numeric = [field.name for field in source.contract.fields if field.type.numeric]
     passing = tally(engine, "passing", found.rows, numeric)
     good = _keep(found, batch, source, engine, lambda: lake.new_file(*good_table, f"{batch.id}-approve"))
-    written = tally(engine, "readable", f"read_parquet({path_list([str(file) for file in good])})", numeric)
+    relation, fields = f"read_parquet({path_list([str(file) for file in good])})", source.contract.fields
+    written = tally(engine, "readable", relation, numeric)
     differences = compare(passing, written)
     if differences:
         raise Rejected("the readable table does not add up to the delivered file", differences)
@@ -56,7 +57,6 @@ def prepare(
         if aside_files:
             lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
 
-    relation, fields = f"read_parquet({literal(str(good))})", source.contract.fields
     personal = personal_data(engine, relation, fields, source.checks, found.columns)
     return Outcome(
         commit,
@@ -66,7 +66,7 @@ def prepare(
             "rows": written.rows, "set_aside": aside.rows if aside else 0, "way": found.way,
             "rows_total": found.rows_total, "rows_affected": found.rows_affected,
         },  # fmt: skip
-        period=_period(engine, batch, source, good),
+        period=_period(engine, batch, source, relation),
         profile=profile(engine, relation, guarded(fields, personal)),
     )
 
@@ -150,12 +150,9 @@ def compare(before: Tally, after: Tally) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _period(engine: Engine, batch: Batch, source: Source, files: list[Path]) -> str | None:
+def _period(engine: Engine, batch: Batch, source: Source, relation: str) -> str | None:
     if source.period is None or source.period.origin == "file_name":
         return batch.period
     assert source.period.sql is not None
-    value = engine.row(
-        f"SELECT CAST(({source.period.sql}) AS VARCHAR) "
-        f"FROM read_parquet({path_list([str(file) for file in files])}) AS batch"
-    )[0]
+    value = engine.row(f"SELECT CAST(({source.period.sql}) AS VARCHAR) FROM {relation} AS batch")[0]
     return None if value is None else str(value)
