@@ -231,7 +231,7 @@ def test_an_empty_file_is_rejected(call: Callable[..., Said], applied: Path, tmp
     path = tmp_path / "currencies-empty.csv"
     path.write_bytes(b"")
     shown = rejected(call, applied, path, CODES)
-    assert "no row with the contract's headers" in shown
+    assert "the file has no row" in shown
 
 
 def test_a_file_of_a_header_alone_is_rejected(call: Callable[..., Said], tmp_path: Path) -> None:
@@ -248,9 +248,9 @@ def test_a_file_of_a_header_alone_is_rejected(call: Callable[..., Said], tmp_pat
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("card-2025-01-text.xlsx", b"this is no workbook", "is something else"),
-        ("card-2025-01-zeros.xlsx", bytes(4096), "the content is"),
-        ("card-2025-01-cut.xlsx", None, "archive is damaged"),
+        ("card-2025-01-text.xlsx", b"this is no workbook", "the file is text"),
+        ("card-2025-01-zeros.xlsx", bytes(4096), "the file is text"),
+        ("card-2025-01-cut.xlsx", None, "damaged archive"),
     ],
 )
 def test_a_workbook_that_cannot_be_opened_is_rejected(
@@ -283,7 +283,6 @@ def test_a_workbook_behind_a_password_is_rejected_and_said_to_be_one(
 
 
 @pytest.mark.skipif(not TORTURE.is_dir(), reason="the shared data folder is missing")
-@pytest.mark.xfail(strict=True, reason="read without its suffix, the parser says only that it knows no such format")
 @pytest.mark.parametrize("file", ["calamine/pass_protected.ods", "sheetjs/password_2002_40_dhsc.xls"])
 def test_older_workbooks_behind_a_password_are_said_to_be_so_too(
     call: Callable[..., Said], applied: Path, tmp_path: Path, file: str
@@ -306,20 +305,20 @@ def test_a_corrected_delivery_of_a_rejected_file_goes_through(
     assert (again.code, "same bytes as before" in again.out) == (0, True)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the reading process answers a full disk as an unreadable file: the delivery is rejected for good",
-)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_disk_that_is_full_while_a_workbook_is_read_does_not_reject_the_delivery(tmp_path: Path) -> None:
     path = tmp_path / "card.xlsx"
     path.write_bytes(workbook(tmp_path))
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (900, before[1]))
+    small = tmp_path / "small"
+    small.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(small)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no disk can be mounted here")
     try:
-        with pytest.raises(Unavailable):
-            read_limited(path, ReaderHints(format="excel"), tmp_path / "scratch")
+        with pytest.raises(Unavailable, match="the disk is full"):
+            read_limited(path, ReaderHints(format="excel"), small / "scratch")
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        subprocess.run(["umount", str(small)], check=True)
 
 
 # -- the steward --------------------------------------------------------------------------------------------------
@@ -360,7 +359,7 @@ def test_a_postgres_that_is_down_is_said_and_the_same_command_works_when_it_is_u
         up = {"EXPENSES_DATABASE": url}
         shell(folder, "apply", expect=0, env=up)
         assert shell(folder, "run", expect=1, env=down).err == answer.err
-        assert " done " in shell(folder, "run", expect=0, env=up).out
+        assert "done" in shell(folder, "run", expect=0, env=up).out
 
 
 def test_two_processes_at_the_same_time_process_every_file_once(tmp_path: Path) -> None:

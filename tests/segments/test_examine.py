@@ -163,6 +163,12 @@ def test_numbers_held_as_text_and_texts_held_as_numbers_are_said(look: Any) -> N
     }  # fmt: skip
 
 
+def test_a_number_that_the_workbook_rounded_is_refused(look: Any) -> None:
+    """Excel keeps 15 digits: of a card number entered as a number the last ones are zeros by now."""
+    (finding,) = look([["card"], ["4929000000006777"], [4929000000006777]], contract(field("card"))).findings
+    assert (finding.kind, [str(cell) for cell in finding.cells]) == ("rounded_number", ["Lines!A3"])
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "day,who,amount\n"])
 def test_an_empty_file_is_an_error_unless_the_contract_tolerates_it(engine: Engine, look: Any, text: str) -> None:
     assert look(text, contract(*LINES)).refused

@@ -9,7 +9,7 @@ import pytest
 
 from assay.errors import Misconfigured
 from assay.zones.limits import Limits, size_bytes
-from assay.zones.model import PipelineFile, ReaderFile, checked
+from assay.zones.model import PipelineFile, ReaderHints, checked
 from assay.zones.yaml import read
 
 
@@ -21,7 +21,7 @@ def reader(folder: Path, text: str) -> Any:
 
 
 def test_left_out_limits_are_the_defaults() -> None:
-    assert ReaderFile.model_construct().limits.value() == Limits()
+    assert ReaderHints().limits.value() == Limits()
 
 
 def test_limits_are_read_as_bytes_and_seconds(tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def batches(
     return [Batch(*row) for row in connection.execute(sql.encode(), values)]
 
 
+def overtaken(connection: Connection, known: Batch, *, by_period: bool) -> bool:
+    """Whether a later batch of the source that was not refused stands, of the same period where that counts."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM assay.batch WHERE zone = %s AND pipeline = %s AND source = %s AND id > %s "
+        "AND state NOT IN ('rejected', 'replaced') AND (NOT %s OR period IS NOT DISTINCT FROM %s))",
+        (known.zone, known.pipeline, known.source, known.id, by_period, known.period),
+    ).fetchone()
+    return row == (True,)
+
+
 def same_bytes(connection: Connection, zone: str, pipeline: str, source: str, sha256: str) -> Batch | None:
     """The newest batch of a source that holds these bytes."""
     row = connection.execute(

@@ -104,7 +104,7 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     with transaction(platform.connection) as tx:
         known = records.same_bytes(tx, source.zone, source.pipeline, source.name, landed.sha256)
         version = platform.project.version
-        duplicate = known is not None and not _worth_another_try(tx, known, version)
+        duplicate = known is not None and not _worth_another_try(tx, source, known, version)
         if known is not None and duplicate:
             number = known.id
         else:
@@ -149,10 +149,15 @@ def period_of(source: Source, name: str) -> str | None:
     return match.group(1) if match.groups() else match.group(0)
 
 
-def _worth_another_try(connection: Connection, known: Batch, version: str) -> bool:
-    """Whether the bytes of a rejected batch may fare better now: under other rules, or among other rows."""
+def _worth_another_try(connection: Connection, source: Source, known: Batch, version: str) -> bool:
+    """Whether bytes that were delivered before are to be processed again.
+
+    A rejected batch may fare better now: under other rules, or among other rows. And a file that is the whole of a
+    source, or of a period, counts again when another one has taken its place since.
+    """
     if known.state != "rejected":
-        return False
+        mode = source.load.mode
+        return mode in ("snapshot", "replace") and records.overtaken(connection, known, by_period=mode == "replace")
     refused = [entry["segment"] for entry in records.runs(connection, known.id) if entry["outcome"] == "rejected"]
     return known.config_version != version or refused == ["conform"]
 
@@ -243,7 +248,14 @@ def _oddities(tx: Connection, batch: Batch, source: Source, profile: Profile) ->
     from assay.stewardship.history import Earlier, compare
 
     rows = records.profiles(tx, batch, profile.fingerprint, limit=source.checks.batches)
-    return compare(profile, [Earlier(*row) for row in rows], source.checks)
+    mode = source.load.mode
+    seen: set[str | None] = set()
+    history = []
+    for number, name, period, earlier in rows:  # the newest first: an older one of the same place was replaced
+        place = period if mode == "replace" else None
+        history.append(Earlier(number, name, period, earlier, mode not in ("replace", "snapshot") or place not in seen))
+        seen.add(place)
+    return compare(profile, history, source.checks)
 
 
 def _with_contract(segment: str, source: Source, detail: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Run by `limits.read_limited` as `python -m assay.readers.child`, with the reques
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -30,13 +31,22 @@ _INSTEAD = {
 }
 
 
+#: What the disk says when it is full; a limit of the process (EFBIG) is the file's fault.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+EXIT_DISK_FULL = 3
+
+
 def main() -> int:
     """Read the requested file; whatever happens is told in the answer file, if the process lives to write it."""
     request = json.load(sys.stdin)
     limits = Limits(*request["limits"])
     _limit(limits)
     scratch = Path(request["scratch"])
-    (scratch / ANSWER).write_text(json.dumps(_answer(request, limits, scratch)), encoding="utf-8")
+    answer = json.dumps(_answer(request, limits, scratch))
+    try:
+        (scratch / ANSWER).write_text(answer, encoding="utf-8")
+    except OSError as error:
+        return EXIT_DISK_FULL if error.errno in DISK_FULL else 1
     return 0
 
 
@@ -62,6 +72,10 @@ def _answer(request: dict[str, Any], limits: Limits, scratch: Path) -> dict[str,
         return {"failed": str(error)}
     except MemoryError:
         return {"failed": f"the file needs more memory to read than the {limits.memory_bytes} bytes it may use"}
+    except OSError as error:
+        if error.errno in DISK_FULL:  # no fault of the file
+            return {"disk": str(error.strerror)}
+        return {"failed": f"the file cannot be read: {type(error).__name__}: {str(error)[:300]}"}
     except BaseException as error:  # noqa: BLE001 - the Excel parser's panic is not an Exception
         return {"failed": f"the file cannot be read: {type(error).__name__}: {str(error)[:300]}"}
 

@@ -32,6 +32,8 @@ class Kind(IntEnum):
     ERROR = 5
     TIME = 6
     DURATION = 7
+    #: A whole number with more digits than a workbook keeps: the last ones are gone.
+    ROUNDED = 8
 
 
 @dataclass(frozen=True)

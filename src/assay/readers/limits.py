@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "read_limited"]
 
 ANSWER = "answer.json"
+EXIT_DISK_FULL = 3
 #: The answer tells about sheets, never their cells: a longer one is the work of a hostile file.
 ANSWER_BYTES = 64 << 20
 _HINTS = ("format", "encoding", "delimiter", "quote", "header_row", "member", "records")
@@ -76,6 +77,14 @@ def _run(path: Path, request: dict[str, Any], limits: Limits) -> None:
         raise unreadable(path, f"reading took longer than {limits.wall_seconds} seconds") from error
     except OSError as error:
         raise Unavailable(f"the reading process cannot be started: {error}", where=path.name) from error
+    if done.returncode == EXIT_DISK_FULL:
+        raise _disk_full(path)
+    if done.returncode == -signal.SIGKILL:
+        # The limits of the process end it in other ways: this came from outside, most often for want of memory.
+        raise Unavailable(
+            "the process that reads the file was killed by the system", where=path.name,
+            expected="enough free memory on the machine", next="free some memory and run the same command again",
+        )  # fmt: skip
     if done.returncode != 0:
         raise unreadable(path, _died(done.returncode, done.stderr, limits))
 
@@ -94,14 +103,21 @@ def _died(code: int, stderr: bytes, limits: Limits) -> str:
             name = signal.Signals(-code).name
         except ValueError:
             name = str(-code)
-        if name in ("SIGXCPU", "SIGKILL"):
-            return f"reading was stopped: too much time or memory ({name})"
+        if name == "SIGXCPU":
+            return f"reading took longer than {limits.wall_seconds} seconds of the processor"
         return (
             f"the file broke its reader ({name}), most likely by asking for more than the "
             f"{limits.memory_bytes} bytes that `reader.limits` gives it"
         )
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     return f"the file broke its reader: {lines[-1][:300] if lines else f'exit {code}'}"
+
+
+def _disk_full(path: Path) -> Unavailable:
+    return Unavailable(
+        "the disk is full", where=f"the scratch folder, while {path.name} was read",
+        next="free some space and run the same command again",
+    )  # fmt: skip
 
 
 def _result(path: Path, folder: Path) -> tuple[Grid, ...]:
@@ -112,6 +128,8 @@ def _result(path: Path, folder: Path) -> tuple[Grid, ...]:
         answer = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise unreadable(path, "the reader ended without an answer") from error
+    if "disk" in answer:
+        raise _disk_full(path)
     if "failed" in answer:
         raise unreadable(path, answer["failed"])
     told = answer.get("error")

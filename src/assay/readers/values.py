@@ -42,6 +42,11 @@ def number_text(value: float) -> str:
     return "0" if plain == "-0" else plain
 
 
+def is_rounded(value: float) -> bool:
+    """Whether a number has so many digits before the point that a workbook has not kept them all."""
+    return abs(value) >= 10.0**SIGNIFICANT_DIGITS and math.isfinite(value)
+
+
 def _text(value: str) -> tuple[str | None, Kind]:
     return (value, Kind.TEXT) if value else (None, Kind.EMPTY)
 
@@ -68,7 +73,7 @@ _CELLS: dict[type, Callable[[Any], tuple[str | None, Kind]]] = {
     ErrorCell: lambda value: (value.text, Kind.ERROR),
     bool: lambda value: ("true" if value else "false", Kind.BOOLEAN),
     int: lambda value: (str(value), Kind.NUMBER),
-    float: lambda value: (number_text(value), Kind.NUMBER),
+    float: lambda value: (number_text(value), Kind.ROUNDED if is_rounded(value) else Kind.NUMBER),
     datetime.datetime: _moment,
     datetime.date: lambda value: (value.isoformat(), Kind.DATE),
     datetime.time: lambda value: (value.isoformat(), Kind.TIME),

@@ -27,6 +27,7 @@ SHOWN_CHARACTERS = 80
 REASONS = {
     "type_mismatch": "does not fit",
     "ambiguous_date": "could be two dates",
+    "rounded_number": "has lost digits",
     "missing_value": "is empty",
 }
 FATAL = frozenset(REASONS)
@@ -309,6 +310,8 @@ class Exact:
             message = f"column {field.name}: {count} cell(s) are not {expected}{aside}"
         elif name == "ambiguous_date":
             message = f"column {field.name}: {count} cell(s) are different dates by two of the declared formats{aside}"
+        elif name == "rounded_number":
+            message = f"column {field.name}: {count} number(s) have more than 15 digits, which a workbook rounds{aside}"
         elif name == "missing_value":
             message = f"column {field.name}: {count} cell(s) are empty, but the contract requires a value{aside}"
         else:
@@ -407,6 +410,9 @@ class _Check:
             self.tests["missing_value"] = forms.is_missing(field, text)
             self.tests["type_mismatch"] = f"({self.tests['type_mismatch']} AND NOT {forms.is_missing(field, text)})"
         if kind is not None:
+            rounded = f"({kind} = {forms.KIND_ROUNDED})"
+            self.tests["rounded_number"] = f"({unfit} AND {rounded})"
+            self.tests["type_mismatch"] = f"({self.tests['type_mismatch']} AND NOT {rounded})"
             for name, said in (
                 ("number_as_text", forms.number_in_text(field, text, kind)),
                 ("text_as_number", forms.text_in_number(field, text, kind)),

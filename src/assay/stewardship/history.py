@@ -32,12 +32,16 @@ CATEGORIES_NAMED = 5
 
 @dataclass(frozen=True)
 class Earlier:
-    """An earlier batch of the source, the newest first in a history."""
+    """An earlier batch of the source, the newest first in a history.
+
+    `current` says that no later batch took the place of its rows, as one does that replaces a period or the whole.
+    """
 
     batch: int
     file_name: str
     period: str | None
     profile: Profile
+    current: bool = True
 
 
 def compare(now: Profile, history: Sequence[Earlier], checks: ChecksFile) -> tuple[Finding, ...]:
@@ -55,7 +59,7 @@ def _repeated(now: Profile, history: Sequence[Earlier], *, holds: bool) -> list[
     same = [
         one
         for one in history
-        if now.rows and (one.profile.fingerprint, one.profile.scheme) == (now.fingerprint, now.scheme)
+        if now.rows and one.current and (one.profile.fingerprint, one.profile.scheme) == (now.fingerprint, now.scheme)
     ]
     if not same:
         return []

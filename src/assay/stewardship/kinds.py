@@ -206,6 +206,15 @@ KINDS: tuple[Kind, ...] = (
         says="{count} date(s) can be read as two different days",
     ),
     Kind(
+        "rounded_number",
+        "numbers have lost digits",
+        "A workbook keeps 15 digits of a number: the last digits of a longer one, such as a card number, are gone.",
+        _by("type_mismatch"),
+        "Format the column as text, and enter the numbers again from where they come from.",
+        "Nothing: the digits are not in the file.",
+        says="{count} number(s) have more than 15 digits, of which a workbook keeps only 15",
+    ),
+    Kind(
         "missing_value",
         "cells are empty that must be filled",
         "A required field is empty, or holds a word that stands for nothing.",

@@ -31,7 +31,9 @@ _HEADINGS: dict[Severity, str] = {
     "info": "Remarks",
 }
 #: Kinds of single cells, which must look as their field's type says.
-_OF_CELLS = frozenset({"type_mismatch", "ambiguous_date", "missing_value", "number_as_text", "text_as_number"})
+_OF_CELLS = frozenset(
+    {"type_mismatch", "ambiguous_date", "rounded_number", "missing_value", "number_as_text", "text_as_number"}
+)
 #: Kinds whose `count` is of something else than rows.
 _NOT_ROWS = frozenset({"duplicate_column", "missing_column", "unknown_column", "renamed_column"})
 _SINGULAR = {"are": "is", "have": "has", "look": "looks", "do": "does"}

@@ -34,7 +34,7 @@ CELLS_MOST = 10_000
 Form = Literal["workbook", "copy", "rows", "listing"]
 
 #: Kinds whose rows went missing from the data even where the contract tolerates it.
-_WENT_MISSING = frozenset({"type_mismatch", "ambiguous_date", "missing_value", "extra_rows"})
+_WENT_MISSING = frozenset({"type_mismatch", "ambiguous_date", "rounded_number", "missing_value", "extra_rows"})
 #: Kinds whose cells only show where something was looked for.
 _NOWHERE = frozenset({"missing_column", "missing_header", "missing_sheet", "empty_file"})
 _TEXTS = frozenset({".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ""})
