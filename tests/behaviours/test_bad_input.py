@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
 from xlwt.CompoundDoc import XlsDoc
 
 import assay
@@ -242,7 +243,7 @@ def test_a_file_of_a_header_alone_is_rejected(call: Callable[..., Said], tmp_pat
     path.write_text(CURRENCIES.splitlines()[0] + "\n")
     answer = shell(folder, "ingest", str(path), *CODES)
     assert answer.code == 3
-    assert "there is no data row below the header" in shell(folder, "batch", "show", "1").out
+    assert "There is no row of data below the header" in shell(folder, "batch", "show", "1").out
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,10 @@ def test_a_corrected_delivery_of_a_rejected_file_goes_through(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_disk_that_is_full_while_a_workbook_is_read_does_not_reject_the_delivery(tmp_path: Path) -> None:
     path = tmp_path / "card.xlsx"
-    path.write_bytes(workbook(tmp_path))
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        for number in range(3_000):
+            sheet.write_row(number, 0, [f"text {number}"] * 8)
     small = tmp_path / "small"
     small.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(small)]

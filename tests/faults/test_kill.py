@@ -230,7 +230,7 @@ def killed_at_every_step(arena: Arena, *, exact: bool) -> list[str]:
 def test_the_undisturbed_run_holds_what_the_comparison_needs(arena: Arena) -> None:
     assert arena.first["code"] == 3, arena.first["stderr"]
     states = Counter(state for _, _, _, state, _ in arena.undisturbed["batches"])
-    assert states["done"] >= 5 and states["rejected"] >= 1
+    assert states["done"] >= 4 and states["rejected"] >= 1, arena.undisturbed["batches"]
     held = [name for name, value in arena.undisturbed.items() if isinstance(value, Counter) and value]
     for store in ("readable", "clean", "quarantine", "operational", "analytical"):
         assert any(store in name for name in held), store

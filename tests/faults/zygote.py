@@ -39,8 +39,9 @@ import assay.pipelines.plan
 import assay.pipelines.run as runner
 import assay.segments.approve  # noqa: F401
 import assay.segments.clean  # noqa: F401
-import assay.segments.conform as conform
+import assay.segments.conform  # noqa: F401
 import assay.segments.denormalize  # noqa: F401
+import assay.stores.canonical as canonical
 import assay.stores.landing as landing
 from assay.engines.duckdb import Engine
 from assay.stores.iceberg import Iceberg
@@ -109,9 +110,12 @@ class Steps:
         self.around(Iceberg, "put", "iceberg commit")
         self.around(pyiceberg.serializers.ToOutputFile, "table_metadata", "iceberg metadata")
         self.around(Engine, "run", "engine copy", unless=lambda _, sql, *rest: not sql.lstrip().startswith("COPY"))
-        self.around(conform, "copy_in")
-        self.around(conform, "_merge", "merge")
-        self.around(conform, "_delete", "delete")
+        for name in ("copy", "copy_files", "side_by_side"):
+            self.around(Engine, name, "engine copy")
+        self.around(canonical, "copy_in")
+        self.around(canonical, "_fill", "fill")
+        self.around(canonical, "_meet", "merge")
+        self.around(canonical, "_delete", "delete")
         for module in (runner, assay.pipelines.plan):
             self._transactions(module)
         self._placed(runner, "land", lambda platform, source, path: (path.name, "land"))

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from assay.errors import Misconfigured, Rejected
+from assay.errors import Rejected
 from assay.readers.grid import Kind
 from assay.zones.model import FixedColumn
 
@@ -50,5 +51,5 @@ def test_text_outside_the_columns_is_refused(
 
 
 def test_the_columns_must_be_declared(tmp_path: Path, read: Any) -> None:
-    with pytest.raises(Misconfigured, match="columns"):
+    with pytest.raises(ValidationError, match="columns"):
         read(written(tmp_path, "x"), format="fixed")

@@ -88,9 +88,9 @@ REFUSED = (
      {"missing_column", "unknown_column", "row_shape", "type_mismatch", "missing_value"},
      {"wellington", "elsewhere", "air", "surface"}),
     # Compressed by a way that no reader takes.
-    ("br_tax_ids", "br_serenata/rosie_fixtures/chamber_of_deputies__companies.xz", {"wrong_encoding"}, set()),
+    ("br_tax_ids", "br_serenata/rosie_fixtures/chamber_of_deputies__companies.xz", {"unreadable_file"}, set()),
     ("br_serenata", "br_serenata/rosie_fixtures/federal_senate__federal_senate_reimbursements.xz",
-     {"wrong_encoding"}, set()),
+     {"unreadable_file"}, set()),
 )  # fmt: skip
 #: Beside the data, and no delivery.
 BESIDE = ("CONTROL_TOTALS.csv", "*/datapackage.json", "*/*/index.json")
