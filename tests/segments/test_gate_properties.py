@@ -107,7 +107,10 @@ class Dialect:
 
     def write(self, table: Sequence[Sequence[Any]]) -> bytes:
         out = io.StringIO(newline="")
-        writer = csv.writer(out, delimiter=self.delimiter, quoting=self.quoting, lineterminator=self.end)  # type: ignore[arg-type]
+        # The library does not quote a line end that is not the file's own.
+        stray = any("\r" in value or "\n" in value for row in table for value in row if isinstance(value, str))
+        quoting = csv.QUOTE_ALL if stray else self.quoting
+        writer = csv.writer(out, delimiter=self.delimiter, quoting=quoting, lineterminator=self.end)  # type: ignore[arg-type]
         if self.title:
             writer.writerow(["A title above"])
         writer.writerow(KINDS)

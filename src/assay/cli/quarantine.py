@@ -88,7 +88,7 @@ def quarantine_export(number: int, into: Path | None, folder: Path, target: str 
     if as_json:
         output.print_json({"batch": number, "rows": rows, "file": str(path)})
     else:
-        click.echo(f"{rows} row(s) in {path}")
+        click.echo(f"{rows} row{'' if rows == 1 else 's'} in {path}")
 
 
 @click.command(cls=Command)

@@ -252,8 +252,9 @@ def _form(field: Field, column: str, kind: str | None) -> str:
     if kind is None:
         return f"({declared})"
     own = KIND_TIME if name == "time" else KIND_DATE
-    # A number is a date only where the contract says that the day numbers of spreadsheets are meant.
-    texts = (KIND_TEXT, KIND_NUMBER) if any(pattern in SERIALS for pattern in field.formats) else (KIND_TEXT,)
+    # A number is a date only where the contract declares one that is written in digits alone: `20260105`, or the
+    # day numbers of spreadsheets.
+    texts = (KIND_TEXT, KIND_NUMBER) if any(_in_digits(pattern) for pattern in field.formats) else (KIND_TEXT,)
     return (
         f"(CASE WHEN {kind} = {own} THEN true "
         f"WHEN {kind} IN ({', '.join(str(int(one)) for one in texts)}) THEN ({declared}) ELSE false END)"
@@ -437,7 +438,7 @@ def _clashes(field: Field, text: str) -> list[str]:
     if field.type.kind not in ("date", "timestamp"):
         return []
     found = []
-    for one, other in combinations([f for f in _formats(field) if f not in SERIALS], 2):
+    for one, other in combinations(_formats(field), 2):
         if not _alike(one, other):
             continue
         a, b = (_read_date(field, pattern, text) for pattern in (one, other))
@@ -448,12 +449,19 @@ def _clashes(field: Field, text: str) -> list[str]:
 
 def _alike(one: str, other: str) -> bool:
     """Whether one text can have both forms."""
+    if one in SERIALS or other in SERIALS:
+        return _in_digits(one) and _in_digits(other)
 
     def shape(pattern: str) -> str:
         plain = re.sub(r"%-?[dmyHMSI]", "2", pattern.replace("%Y", "4"))
         return re.sub(r"%-?[bB]", "m", plain)
 
     return shape(one) == shape(other)
+
+
+def _in_digits(pattern: str) -> bool:
+    """Whether a format writes digits and nothing else."""
+    return pattern in SERIALS or re.fullmatch(r"(?:%-?[YymdHMS])+", pattern) is not None
 
 
 _DATE_PARTS = {

@@ -11,11 +11,13 @@ from assay.errors import Rejected
 from assay.findings import EXAMPLES_PER_KIND, Finding
 from assay.segments.exact import Examination
 from assay.segments.examine import examine
+from assay.segments.personal.findings import personal_data
 from assay.segments.rules import judge
 from assay.stewardship.report import Outcome, Report, report
 from assay.stewardship.returned import CELLS_MOST, Returned
 from assay.stewardship.returned import return_file as write_returned
 from assay.stewardship.verdict import Approved, Held, Verdict, verdict
+from assay.zones.model import ChecksFile
 
 if TYPE_CHECKING:
     from assay.readers.limits import Limits
@@ -79,7 +81,10 @@ def check(
             findings = error.findings or (Finding("unreadable_file", error.what),)
             return Checked(tuple(findings), None, None)
         ruled, broken = _judged(engine, found, contract, cells_most)
-    findings = tuple(_placed(finding, found) for finding in (*found.findings, *ruled))
+        personal = () if found.refused else personal_data(
+            engine, found.rows, contract.fields, ChecksFile(), found.columns
+        )  # fmt: skip
+    findings = tuple(_placed(finding, found) for finding in (*found.findings, *ruled, *personal))
     header_row = next((column.header_row for column in found.columns), None)
     return Checked(findings, found.rows_total, found.rows_affected + broken, header_row)
 

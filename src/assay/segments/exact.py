@@ -15,6 +15,7 @@ from assay.engines import forms
 from assay.engines.duckdb import Engine, literal, quoted
 from assay.findings import Cell, Finding, column_letter, masked, worst
 from assay.readers.locate import Located, answered
+from assay.zones.contract import as_declared
 
 if TYPE_CHECKING:
     from assay.zones.contract import Contract, Field
@@ -34,8 +35,8 @@ FATAL = frozenset(REASONS)
 
 #: What is said of cells that pass all the same.
 REMARKS = {
-    "number_as_text": "numbers that the file holds as text: taken as numbers",
-    "text_as_number": "texts that the file holds as numbers or dates: leading zeros, if any, are gone",
+    "number_as_text": "held as text by the file, and taken as numbers",
+    "text_as_number": "held as numbers or dates by the file: leading zeros, if any, are gone",
 }
 
 Way = Literal["quick", "exact"]
@@ -219,7 +220,7 @@ class Exact:
             "SELECT _mark, count(*) FROM marked WHERE _mark IS NOT NULL GROUP BY 1 ORDER BY 1"
         ):
             cells = self._first_texts(f"_mark = {literal(mark)}", relation="marked")
-            message = f"{count} row(s) {words[mark]} by the reader's hints and are left out"
+            message = f"{counted(count, 'row')} left out by the reader's hints: {words[mark]}"
             found.append(Finding("left_out_rows", message, severity="info", count=count, cells=cells))
         return found
 
@@ -237,7 +238,7 @@ class Exact:
         return [
             Finding(
                 "row_shape",
-                f"{count} row(s) have another number of cells than the header, which has {width}",
+                f"{counted(count, 'row')} with another number of cells than the header, which has {width}",
                 expected=f"{width} cells",
                 count=count,
                 cells=tuple(Cell(row=row, found=f"{cells} cells") for row, cells in rows),
@@ -268,7 +269,7 @@ class Exact:
             self._answered(
                 "extra_rows",
                 "extra_rows",
-                f"{count} row(s) fill none of the required columns{left}: totals or remarks?",
+                f"{counted(count, 'row')} without any of the required values{left}: totals or remarks?",
                 expected="rows of data only, or `reader.footer` and `reader.skip` patterns for the others",
                 count=count,
                 cells=cells,
@@ -307,15 +308,15 @@ class Exact:
             "header": self._header(field),
         }  # fmt: skip
         if name == "type_mismatch":
-            message = f"column {field.name}: {count} cell(s) are not {expected}{aside}"
+            message = f"column {field.name}: {are(count, 'cell')} not {expected}{aside}"
         elif name == "ambiguous_date":
-            message = f"column {field.name}: {count} cell(s) are different dates by two of the declared formats{aside}"
+            message = f"column {field.name}: {are(count, 'cell')} read as two dates by the declared formats{aside}"
         elif name == "rounded_number":
-            message = f"column {field.name}: {count} number(s) have more than 15 digits, which a workbook rounds{aside}"
+            message = f"column {field.name}: {are(count, 'number')} longer than the 15 digits of a workbook{aside}"
         elif name == "missing_value":
-            message = f"column {field.name}: {count} cell(s) are empty, but the contract requires a value{aside}"
+            message = f"column {field.name}: {are(count, 'cell')} empty, but the contract requires a value{aside}"
         else:
-            message = f"column {field.name}: {count} cell(s) are {REMARKS[name]}"
+            message = f"column {field.name}: {are(count, 'cell')} {REMARKS[name]}"
             return Finding(name, message, severity="info", **common)
         return self._answered("type_mismatch", name, message, **common)
 
@@ -486,11 +487,21 @@ def _beyond(sheet: Sheet) -> str:
     return "(" + (" OR ".join(f"{_text(index)} IS NOT NULL" for index in names) or "false") + ")"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def are(count: int, noun: str) -> str:
+    """`1 cell is`, `1,200 cells are`."""
+    return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"
+
+
 def expectation(field: Field) -> str:
     """What a field's cells must look like, for people."""
     words = str(field.type)
     if field.type.kind in ("date", "timestamp", "time") and field.formats:
-        words += " written as " + " or ".join(field.formats)
+        words = f"a {words} written as " + " or ".join(as_declared(one) for one in field.formats)
     if field.pattern:
         words += f" that matches {field.pattern}"
     for value, text in (

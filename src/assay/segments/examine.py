@@ -95,7 +95,8 @@ def _quickly(
 def summary(findings: Sequence[Finding]) -> str:
     """The first error in words, and how many more kinds there are."""
     errors = [finding for finding in findings if finding.severity == "error"]
-    more = f" (and {len(errors) - 1} more kinds of problem)" if len(errors) > 1 else ""
+    rest = len(errors) - 1
+    more = f" (and {rest} more kind{'' if rest == 1 else 's'} of problem)" if rest else ""
     return f"{errors[0].message}{more}"
 
 

@@ -20,5 +20,5 @@ def tally(engine: Engine, store: str, relation: str, columns: Iterable[str]) -> 
 def as_tally(store: str, row: Sequence[Any], columns: Sequence[str]) -> Tally:
     """A tally from the count of rows and the sums of the columns; the sum of no row is zero."""
     rows, *totals = row
-    sums = {name: Decimal(str(total or 0)) for name, total in zip(columns, totals, strict=True)}
-    return Tally(store, int(rows), sums)
+    exact = (Decimal(0) if total is None else Decimal(str(total)) for total in totals)
+    return Tally(store, int(rows), dict(zip(columns, exact, strict=True)))

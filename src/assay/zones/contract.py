@@ -530,6 +530,12 @@ def _strptime(document: Document, pattern: str, place: tuple[str | int, ...]) ->
     return result
 
 
+def as_declared(pattern: str) -> str:
+    """A format as contracts write it, `dd/MM/yyyy` for `%d/%m/%Y`; the inverse of what reading one does."""
+    letters = {sign: letters for letters, sign in reversed(_DATE_LETTERS.items())}
+    return re.sub(r"%-?[A-Za-z]", lambda match: letters.get(match.group(), match.group()), pattern)
+
+
 def _rules(
     document: Document, raw: dict[str, Any], fields: tuple[str, ...], place: tuple[str | int, ...]
 ) -> list[Rule]:
