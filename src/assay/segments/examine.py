@@ -69,7 +69,7 @@ def examine(
             pass  # The engine's reader gave up on a record; the exact reader says on which.
         else:
             return exact.examine([raw])
-    whole = csv.read(text, dialect)
+    (whole,) = read_limited(path, hints, scratch, limits)
     return exact.examine([Sheet("cells_0", _locate(whole, contract, hints), kinds=False)], {"cells_0": whole.table})
 
 
