@@ -103,7 +103,7 @@ def test_workbook_cells_keep_their_kind_and_exact_text(tmp_path: Path) -> None:
     book.save(path)
     (grid,) = excel.read(path, hints())
     assert [cell(grid, 0, i) for i in range(7)] == [
-        ("007", Kind.TEXT), ("12", Kind.NUMBER), ("0.3", Kind.NUMBER), ("100000000000000000000", Kind.NUMBER),
+        ("007", Kind.TEXT), ("12", Kind.NUMBER), ("0.3", Kind.NUMBER), ("100000000000000000000", Kind.ROUNDED),
         ("true", Kind.BOOLEAN), ("2024-02-29", Kind.DATE), ("#N/A", Kind.ERROR),
     ]  # fmt: skip
     assert cell(grid, 0, 7) == (None, Kind.EMPTY)
