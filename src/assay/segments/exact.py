@@ -115,25 +115,17 @@ class Exact:
         shape, extra = self._shape(), self._extra_rows(fields)
         findings += [*shape, *extra]
         checks = [_Check(field, self._kinds) for field in fields]
-        total, cells, bad = self._cells(checks)
+        total, affected, cells, bad = self._cells(checks, self._misshapen() if shape else "false")
         findings += cells
         if total == 0 and worst(findings) != "error":
             findings.append(self._answered("empty_file", "empty_file", "there is no data row below the header"))
         rows = self._typed(fields, "_sheet, _row", f"NOT {bad}")
         aside = self._aside(checks, bad) if any(finding.kind in FATAL for finding in cells) else None
         left_out = sum(finding.count for finding in extra)
-        affected = left_out + self._affected(bad, self._misshapen() if shape else "false")
         return Examination(
             tuple(findings), rows, aside, "exact",
-            total + left_out, affected, columns_of(sheet.located for sheet in self._sheets),
+            total + left_out, affected + left_out, columns_of(sheet.located for sheet in self._sheets),
         )  # fmt: skip
-
-    def _affected(self, *conditions: str) -> int:
-        """How many rows meet any of the conditions, each row counted once."""
-        asked = [condition for condition in conditions if condition not in ("false", "(false)")]
-        if not asked:
-            return 0
-        return int(self._engine.row(f"SELECT count(*) FROM body WHERE {' OR '.join(asked)}")[0])
 
     def _answered(self, drift: str, kind: str, message: str, **more: Any) -> Finding:
         return answered(getattr(self._contract.drift, drift), kind, message, **more)
@@ -278,9 +270,10 @@ class Exact:
 
     # -- cells ----------------------------------------------------------------------------------------------------
 
-    def _cells(self, checks: Sequence[_Check]) -> tuple[int, list[Finding], str]:
-        """From one pass over the rows: how many there are, findings of all columns with their first cells, and the
-        SQL condition of a row that cannot pass."""
+    def _cells(self, checks: Sequence[_Check], misshapen: str) -> tuple[int, int, list[Finding], str]:
+        """From one pass over the rows: how many there are, how many of them cannot pass or are `misshapen` (each
+        counted once), findings of all columns with their first cells, and the SQL condition of a row that cannot
+        pass."""
         tests = [(check, name) for check in checks for name in check.tests]
         answers = "".join(f", {check.tests[name]} AS b{at}" for at, (check, name) in enumerate(tests))
         place = "_g * 1099511627776 + _row"  # no sheet has more rows
@@ -289,7 +282,10 @@ class Exact:
             f"min_by(row(_g, _sheet, _row, {_t(check.field.name)}), {place}, {self._most}) FILTER (b{at})"
             for at, (check, _) in enumerate(tests)
         )
-        rows, *found = self._engine.row(f"SELECT count(*){counted} FROM (SELECT *{answers} FROM body)")
+        fatal = " OR ".join([misshapen, *(f"b{at}" for at, (_, name) in enumerate(tests) if name in FATAL)])
+        rows, affected, *found = self._engine.row(
+            f"SELECT count(*), count(*) FILTER ({fatal}){counted} FROM (SELECT *{answers} FROM body)"
+        )
         findings: list[Finding] = []
         bad: list[str] = []
         for (check, name), count, first in zip(tests, found[::2], found[1::2], strict=True):
@@ -298,7 +294,7 @@ class Exact:
                 findings.append(self._finding(check, name, count, cells))
                 if name in FATAL:
                     bad.append(check.tests[name])
-        return rows, findings, f"({' OR '.join(bad) or 'false'})"
+        return rows, affected, findings, f"({' OR '.join(bad) or 'false'})"
 
     def _finding(self, check: _Check, name: str, count: int, cells: tuple[Cell, ...]) -> Finding:
         field, expected = check.field, expectation(check.field)
