@@ -115,8 +115,8 @@ def _shortcut(field: Field, column: str) -> tuple[str, str] | None:
     if condition is None:
         return None
     tests = [condition]
-    if field.null_words:
-        tests.append(f"{column} NOT IN ({_list(list(field.null_words))})")
+    if _null_words(field):
+        tests.append(f"{column} NOT IN ({_list(_null_words(field))})")
     limits = _within(field, value)
     if limits:
         tests.append(limits)
