@@ -17,12 +17,12 @@ from typing import Any
 
 from assay.errors import AssayError, Misconfigured, Rejected
 from assay.readers import detect
+from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.archive import Member
 from assay.readers.grid import Grid, TooWide
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
 
-ANSWER = "answer.json"
 #: What a grid may take on disk: a cell of a wide, empty file takes five times as much there as in its file.
 DISK_FACTOR = 6
 _INSTEAD = {
@@ -33,7 +33,6 @@ _INSTEAD = {
 
 #: What the disk says when it is full; a limit of the process (EFBIG) is the file's fault.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-EXIT_DISK_FULL = 3
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import assay
 from assay.errors import Misconfigured, Rejected, Unavailable
 from assay.findings import Finding
+from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.grid import Grid, joined, mapped
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "read_limited"]
 
-ANSWER = "answer.json"
-EXIT_DISK_FULL = 3
 #: The answer tells about sheets, never their cells: a longer one is the work of a hostile file.
 ANSWER_BYTES = 64 << 20
 _HINTS = ("format", "encoding", "delimiter", "quote", "header_row", "member", "records")
