@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
-from assay.pipelines.run import ingest, pipeline_of
+from assay.pipelines.run import ingest
 from assay.zones.project import load_project
 
 #: A pipeline of one CSV source, one dimension, one fact, and two analytical tables.

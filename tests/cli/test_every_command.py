@@ -63,8 +63,9 @@ COMMANDS = dict(commands(assay))
 @pytest.fixture(scope="module")
 def held(standing_shop: Shop) -> dict[str, str]:
     """The module's shop with a steward's gate, two held batches and one rejected."""
+    from assay.pipelines.landing import pipeline_of
     from assay.pipelines.plan import apply
-    from assay.pipelines.run import ingest, pipeline_of
+    from assay.pipelines.run import ingest
 
     standing_shop.edit("pipeline.yaml", "steward: never", "steward: always")
     names = {"held": "20", "other": "30", "file": "40", "broken": "50"}

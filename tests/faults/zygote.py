@@ -35,6 +35,8 @@ import assay.catalog.records as records
 import assay.cli as cli
 import assay.cli.flow  # noqa: F401
 import assay.cli.output  # noqa: F401
+import assay.pipelines.landing as arriving
+import assay.pipelines.movement as movement
 import assay.pipelines.plan
 import assay.pipelines.run as runner
 import assay.segments.approve  # noqa: F401
@@ -116,12 +118,13 @@ class Steps:
         self.around(canonical, "_fill", "fill")
         self.around(canonical, "_meet", "merge")
         self.around(canonical, "_delete", "delete")
-        for module in (runner, assay.pipelines.plan):
+        for module in (arriving, movement, runner, assay.pipelines.plan):
             self._transactions(module)
-        self._placed(runner, "land", lambda platform, source, path: (path.name, "land"))
-        self._placed(runner, "_move", lambda platform, batch, segment: (batch.file_name, segment))
-        self._placed(runner, "_decide", lambda platform, batch: (batch.file_name, "gate"))
-        self._placed(runner, "_reject", lambda platform, batch, segment, error: (batch.file_name, "reject"))
+        for module in (arriving, runner):
+            self._placed(module, "land", lambda platform, source, path: (path.name, "land"))
+        self._placed(runner, "move", lambda platform, batch, segment, lease: (batch.file_name, segment))
+        self._placed(runner, "decide", lambda platform, batch, lease: (batch.file_name, "gate"))
+        self._placed(runner, "reject", lambda platform, batch, *_: (batch.file_name, "reject"))
 
     def _placed(self, owner: Any, name: str, naming: Callable[..., tuple[str, str]]) -> None:
         original = getattr(owner, name)

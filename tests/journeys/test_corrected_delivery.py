@@ -11,10 +11,11 @@ import pytest
 
 from assay.catalog import records
 from assay.errors import Usage
+from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.returns import batch_report, return_batch
-from assay.pipelines.run import Result, ingest, pipeline_of
+from assay.pipelines.run import Result, ingest
 from assay.zones.project import load_project
 
 FILES = {

@@ -13,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trade import ANALYTICAL, DELIVERIES, FIRST, MODES, ORDINARY, Delivery, deliver, empty, unrepeated, write_project
 
-import assay.pipelines.run as runner
 from assay.batch import State
 from assay.catalog import records
+from assay.catalog.queue import Lease
 from assay.errors import Unavailable
 from assay.flow import SEGMENTS
+from assay.pipelines.movement import move
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.query import ask
+from assay.pipelines.run import work_off
+from assay.pipelines.worker import at_work
 from assay.stores.database import transaction
 from assay.zones.project import load_project
 
@@ -76,7 +79,8 @@ def check(platform: Platform, deliveries: list[Delivery], segment: str, folder: 
     movement = next(movement for movement in SEGMENTS if movement.segment == segment)
     assert movement.before is not None
     rewind(platform, last.id, movement.before)
-    assert runner.advance(platform, last.id).batch.state == "done"
+    with at_work(platform) as worker:
+        assert work_off(platform, worker, last.id).batch.state == "done"
     assert stores(platform) == once
 
 
@@ -105,5 +109,5 @@ def test_a_process_that_was_overtaken_cannot_commit(platform: Platform, tmp_path
     done = records.batches(platform.connection, newest_first=True, limit=1)[0]
     before = stores(platform)
     with pytest.raises(Unavailable, match="was moved on by another process"):
-        runner._move(platform, done, segment)
+        move(platform, done, segment, Lease(done.id, "the one who slept", 1))
     assert stores(platform) == before

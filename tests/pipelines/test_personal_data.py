@@ -8,10 +8,11 @@ from pathlib import Path
 from assay.batch import Batch
 from assay.catalog import records
 from assay.findings import Finding
+from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
 from assay.pipelines.review import decide
-from assay.pipelines.run import ingest, pipeline_of
+from assay.pipelines.run import ingest
 from shop_project import Shop
 
 NOTE = "- {name: note, physicalName: Note, logicalType: string}"

@@ -365,12 +365,13 @@ def test_apply_does_not_change_tables_under_a_pipeline_at_work(
     from assay.pipelines import plan as room
     from assay.pipelines.run import turn
 
-    filled.edit(SALE, "decimal(12,2)", "decimal(16,2)")
     monkeypatch.setattr(room, "WAIT_SECONDS", 1)
-    with filled.opened() as platform, filled.opened() as other:
-        with turn(other, "shop", "sales"):
+    with filled.opened() as other:
+        filled.edit(SALE, "decimal(12,2)", "decimal(16,2)")
+        with filled.opened() as platform, turn(other, "shop", "sales"):
             before = state(platform)
             with pytest.raises(Unavailable, match="shop/sales is at work"):
                 apply(platform)
             assert state(platform) == before
+    with filled.opened() as platform:
         assert len(apply(platform).changes) == 1

@@ -12,13 +12,14 @@ import pytest
 from assay.batch import Batch
 from assay.catalog import records
 from assay.errors import Usage
+from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.quarantine import export, listing
 from assay.pipelines.query import ask
 from assay.pipelines.replay import preview, replay
 from assay.pipelines.review import decide
-from assay.pipelines.run import ingest, pipeline_of
+from assay.pipelines.run import ingest
 from assay.zones.project import load_project
 
 HEAD = """\

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from assay.errors import Usage
+from assay.pipelines.landing import pipeline_of
 from assay.pipelines.platform import Platform
 from assay.pipelines.query import ask
-from assay.pipelines.run import ingest, pipeline_of
+from assay.pipelines.run import ingest
 from assay.pipelines.trace import column_origins, origins, row_origins
 from shop_project import TILL, Shop
 

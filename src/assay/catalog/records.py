@@ -12,6 +12,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from assay.batch import Batch, Origin, Profile, State, Tally, may_move
+from assay.catalog.queue import Lease, LeaseLost
 from assay.errors import NotFound, Unavailable
 from assay.findings import Finding
 from assay.stores.database import Connection
@@ -120,13 +121,15 @@ def add_batch(
     period: str | None,
     origin: Origin = "delivery",
     replaces: int | None = None,
+    rank: int = 0,
 ) -> int:
     """Records a new batch in state `landed`; returns its number."""
     row = connection.execute(
         "INSERT INTO assay.batch (zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, "
-        "config_version, period, origin, replaces_batch_id) "
-        "VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s) RETURNING id",
-        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period, origin, replaces),
+        "config_version, period, origin, replaces_batch_id, rank) "
+        "VALUES (%s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s, %s) RETURNING id",
+        (zone, pipeline, source, file_name, size_bytes, sha256, delivered_by, config_version, period, origin, replaces)
+        + (rank,),
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -162,13 +165,18 @@ def arrived(connection: Connection, path: str, stat: tuple[int, int]) -> bool:
     )
 
 
-def lock_batch(connection: Connection, number: int, expected: State) -> None:
-    """Holds the batch's row until the transaction ends; someone else's progress is an `Unavailable`."""
-    row = connection.execute("SELECT state FROM assay.batch WHERE id = %s FOR UPDATE", (number,)).fetchone()
+def lock_batch(connection: Connection, number: int, expected: State, lease: Lease | None = None) -> None:
+    """Holds the batch's row until the transaction ends, and makes sure that it is where it was, and still ours.
+
+    Raises `Unavailable` on somebody else's progress, `LeaseLost` when the batch was given to another worker.
+    """
+    row = connection.execute("SELECT state, fence FROM assay.batch WHERE id = %s FOR UPDATE", (number,)).fetchone()
     if row is None or row[0] != expected:
         raise Unavailable(
             f"batch {number} was moved on by another process", where=f"state {row[0] if row else 'gone'}"
         )
+    if lease is not None and row[1] != lease.fence:
+        raise LeaseLost(f"batch {number} was taken over by another worker", next="assay status")
 
 
 def move(connection: Connection, number: int, before: State, after: State) -> None:
@@ -176,7 +184,9 @@ def move(connection: Connection, number: int, before: State, after: State) -> No
     if not may_move(before, after):
         raise ValueError(f"a batch cannot go from {before} to {after}")
     connection.execute(
-        "UPDATE assay.batch SET state = %s, moved_at = clock_timestamp() WHERE id = %s", (after, number)
+        "UPDATE assay.batch SET state = %s, moved_at = clock_timestamp(), attempts = 0, retry_at = NULL, "
+        "failure = NULL, parked = false WHERE id = %s",
+        (after, number),
     )
 
 
@@ -293,12 +303,23 @@ def applied_version(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def add_configuration(connection: Connection, version: str, by: str, changes: list[str]) -> None:
-    """Records that a configuration was applied, with what it changed."""
+def add_configuration(
+    connection: Connection, version: str, by: str, changes: list[str], files: dict[str, str]
+) -> None:
+    """Records that a configuration was applied, with what it changed and its files (path → text)."""
     connection.execute(
-        "INSERT INTO assay.configuration (version, applied_by, changes) VALUES (%s, %s, %s)",
-        (version, by, Jsonb(changes)),
+        "INSERT INTO assay.configuration (version, applied_by, changes, files) VALUES (%s, %s, %s, %s)",
+        (version, by, Jsonb(changes), Jsonb(files)),
     )
+
+
+def configuration_files(connection: Connection, version: str) -> dict[str, str] | None:
+    """The project's files (path → text) as they were in a version; None where they were not kept."""
+    row = connection.execute(
+        "SELECT files FROM assay.configuration WHERE version = %s AND files IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (version,),
+    ).fetchone()
+    return None if row is None else dict(row[0])
 
 
 def add_decision(connection: Connection, number: int, decision: str, by: str, reason: str) -> None:

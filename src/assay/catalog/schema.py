@@ -11,13 +11,17 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
 
 SCHEMA = "assay"
 metadata = MetaData(schema=SCHEMA)
@@ -29,6 +33,19 @@ def _id() -> Column[int]:
 
 def _now(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp())
+
+
+def _moment(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True))
+
+
+class _Xid8(UserDefinedType[str]):
+    """The number of a PostgreSQL transaction."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
 
 
 def _text(name: str, *, nullable: bool = False) -> Column[str]:
@@ -57,9 +74,25 @@ batch = Table(
     _now("moved_at"),
     Column("origin", Text, nullable=False, server_default="delivery"),
     Column("replaces_batch_id", BigInteger, ForeignKey(f"{SCHEMA}.batch.id")),
+    # Its turn among the sources of its pipeline: rows that others refer to come first.
+    Column("rank", SmallInteger, nullable=False, server_default="0"),
+    # Who works on it: a lease that the owner renews, and a number that grows with every owner.
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    _text("lease_owner", nullable=True),
+    Column("lease_backend", Integer),
+    _moment("lease_until"),
+    # What went wrong last: tried again at `retry_at`, or parked until somebody mends the cause.
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _moment("retry_at"),
+    Column("failure", JSONB),
+    Column("parked", Boolean, nullable=False, server_default="false"),
     Index("batch_by_replaced", "replaces_batch_id"),
     Index("batch_by_bytes", "zone", "pipeline", "source", "sha256"),
     Index("batch_by_state", "zone", "pipeline", "state"),
+    Index(
+        "batch_moving", "zone", "pipeline", "source", "id",
+        postgresql_where=text("state IN ('landed', 'readable', 'clean', 'released', 'conformed')"),
+    ),  # fmt: skip
 )
 delivery = Table(
     "delivery",
@@ -131,6 +164,8 @@ decision = Table(
     _text("decided_by"),
     _text("reason"),
     _now("decided_at"),
+    # A fingerprint of what was shown to the one who decided.
+    _text("evidence", nullable=True),
 )
 configuration = Table(
     "configuration",
@@ -140,4 +175,51 @@ configuration = Table(
     _text("applied_by"),
     _now("applied_at"),
     Column("changes", JSONB, nullable=False),
+    # The project's files as they were, by path: a batch keeps the configuration that it began with.
+    Column("files", JSONB),
+)
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("kind"),
+    _text("host"),
+    Column("pid", Integer, nullable=False),
+    _text("actor"),
+    _text("version"),
+    _now("started_at"),
+    _now("beat_at"),
+)
+zone_turn = Table("zone_turn", metadata, Column("zone", Text, primary_key=True), _now("served_at"))
+event = Table(
+    "event",
+    metadata,
+    _id(),
+    # Readers go by the transaction: a smaller `id` may become visible later than a larger one.
+    Column("transaction", _Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    _now("at"),
+    _text("kind"),
+    _text("zone", nullable=True),
+    _text("pipeline", nullable=True),
+    Column("batch_id", BigInteger, ForeignKey(f"{SCHEMA}.batch.id")),
+    _text("segment", nullable=True),
+    Column("body", JSONB, nullable=False),
+    Index("event_by_batch", "batch_id"),
+    Index("event_in_order", "transaction", "id"),
+)
+event_reader = Table(
+    "event_reader",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("transaction", _Xid8, nullable=False),
+    Column("id", BigInteger, nullable=False),
+)
+schedule_run = Table(
+    "schedule_run",
+    metadata,
+    Column("zone", Text, primary_key=True),
+    Column("pipeline", Text, primary_key=True),
+    Column("schedule", Text, primary_key=True),
+    _now("due_at"),
+    _moment("ran_at"),
 )

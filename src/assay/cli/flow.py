@@ -39,9 +39,9 @@ def ingest(
 
     Example: assay ingest card-2025-03.xlsx --zone corporate_finance --pipeline expenses
     """
+    from assay.pipelines.landing import pipeline_of
     from assay.pipelines.platform import opened
     from assay.pipelines.run import ingest as take_in
-    from assay.pipelines.run import pipeline_of
 
     with opened(load(folder, target)) as platform:
         results = take_in(platform, pipeline_of(platform, zone, pipeline), list(files), source, _progress(as_json))
@@ -57,9 +57,9 @@ def run(where: str | None, folder: Path, target: str | None, as_json: bool) -> N
 
     Example: assay run corporate_finance/expenses
     """
+    from assay.pipelines.landing import pipeline_of
     from assay.pipelines.order import in_order
     from assay.pipelines.platform import opened
-    from assay.pipelines.run import pipeline_of
     from assay.pipelines.run import run as take_in
 
     project = load(folder, target)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.catalog import records
+from assay.catalog import events, records
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines.platform import Platform
 from assay.stores.changes import Change, LakeStep
@@ -73,6 +73,7 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     pipeline of the zones concerned is at work for longer than a minute.
     """
     folders: list[Path] = []
+    project = platform.project
     with transaction(platform.connection) as tx:
         hold(tx, "apply", seconds=WAIT_SECONDS)
         found = _computed(tx, platform.project)
@@ -83,7 +84,9 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
         _carry_out(tx, platform.data, found, folders)
         if found.applied != found.version:
             words = [change.words for change in found.changes]
-            records.add_configuration(tx, found.version, platform.actor, words)
+            files = {str(path.relative_to(project.root)): path.read_text("utf-8") for path in project.files}
+            records.add_configuration(tx, found.version, platform.actor, words, files)
+            events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
     for folder in folders:  # only now: until the commit a failure must find every file where it was
         shutil.rmtree(folder, ignore_errors=True)
     return found

@@ -10,8 +10,8 @@ from assay.catalog import records
 from assay.engines.duckdb import connect as engine_connect
 from assay.engines.duckdb import path_list, quoted
 from assay.errors import NotFound
+from assay.pipelines.landing import pipeline_of, source_of
 from assay.pipelines.platform import Platform
-from assay.pipelines.run import pipeline_of, source_of
 from assay.readers.locate import OWN_HEADER
 from assay.stores.database import transaction
 from assay.stores.lake import quarantine

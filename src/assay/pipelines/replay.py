@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import FINAL, Batch
-from assay.catalog import records
+from assay.catalog import events, records
 from assay.engines.duckdb import Engine, literal, path_list, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected, Usage
 from assay.findings import Finding
+from assay.pipelines.landing import period_of, pipeline_of, rank_of, source_of
 from assay.pipelines.platform import Platform
-from assay.pipelines.run import Progress, Result, advance, check_applied, period_of, pipeline_of, source_of, turn
+from assay.pipelines.run import Progress, Result, check_applied, work_off
+from assay.pipelines.worker import at_work
 from assay.stewardship.verdict import verdict
 from assay.stores.database import transaction
 from assay.stores.draft import Draft
@@ -115,7 +117,7 @@ def replay(platform: Platform, number: int, progress: Progress | None = None) ->
     """
     check_applied(platform)
     batch, source, _ = _replayable(platform, number)
-    with turn(platform, batch.zone, batch.pipeline):
+    with at_work(platform) as worker:
         with transaction(platform.connection) as tx:
             records.lock_batch(tx, number, batch.state)
             new = records.add_batch(
@@ -131,9 +133,11 @@ def replay(platform: Platform, number: int, progress: Progress | None = None) ->
                 period=period_of(source, batch.file_name),
                 origin="replay",
                 replaces=number,
+                rank=rank_of(pipeline_of(platform, batch.zone, batch.pipeline), source),
             )
             records.add_run(tx, new, "land", "done", 0.0, {"replay_of": number})
-        return advance(platform, new, progress)
+            events.add(tx, "landed", batch=records.batch(tx, new), segment="land", body={"replay_of": number})
+        return work_off(platform, worker, new, progress)
 
 
 def _replayable(platform: Platform, number: int) -> tuple[Batch, Source, Any]:

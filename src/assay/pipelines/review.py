@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from assay.batch import State
-from assay.catalog import records
+from typing import Literal
+
+from assay.catalog import events, queue, records
 from assay.errors import Denied, NotFound
 from assay.pipelines.platform import Platform
-from assay.pipelines.run import Result, advance, turn
+from assay.pipelines.run import Result, check_applied, work_off
+from assay.pipelines.worker import at_work
 from assay.stores.database import transaction
 
 
@@ -15,6 +17,7 @@ def decide(platform: Platform, number: int, decision: str, reason: str) -> Resul
 
     Raises `Denied` when the batch was delivered by the one who decides (four eyes).
     """
+    check_applied(platform)
     batch = records.batch(platform.connection, number)
     if batch.state != "held":
         raise NotFound(f"batch {number} does not wait for a steward: it is {batch.state}", next="assay status")
@@ -22,10 +25,12 @@ def decide(platform: Platform, number: int, decision: str, reason: str) -> Resul
         raise Denied(
             f"{platform.actor} delivered batch {number} and cannot decide on it", next="ask another steward"
         )
-    after: State = "released" if decision == "release" else "rejected"
-    with turn(platform, batch.zone, batch.pipeline):
-        with transaction(platform.connection) as tx:
-            records.lock_batch(tx, number, "held")
-            records.add_decision(tx, number, decision, platform.actor, reason)
-            records.move(tx, number, "held", after)
-        return advance(platform, number)
+    after: Literal["released", "rejected"] = "released" if decision == "release" else "rejected"
+    with transaction(platform.connection) as tx:
+        records.lock_batch(tx, number, "held")
+        records.add_decision(tx, number, decision, platform.actor, reason)
+        records.move(tx, number, "held", after)
+        events.add(tx, after, batch=batch, body={"by": platform.actor, "reason": reason})
+        queue.announce(tx)
+    with at_work(platform) as worker:
+        return work_off(platform, worker, number)

@@ -1,0 +1,108 @@
+"""What happened, written in the transaction in which it happened, and read later by whoever wants to know.
+
+An event is there exactly when what it tells is. A reader has a name and a place in the stream; it sees every event
+once its transaction and all that began before it have ended, so that none slips in behind its back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from psycopg.types.json import Jsonb
+
+from assay.batch import Batch
+from assay.stores.database import Connection
+
+Kind = Literal[
+    "landed",
+    "started",
+    "finished",
+    "held",
+    "released",
+    "done",
+    "rejected",
+    "failed",
+    "replaced",
+    "withdrawn",
+    "reminded",
+    "escalated",
+    "late",
+    "applied",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened: to a batch (`batch`), in a segment, or to a pipeline."""
+
+    id: int
+    transaction: int
+    at: datetime
+    kind: Kind
+    zone: str | None
+    pipeline: str | None
+    batch: int | None
+    segment: str | None
+    body: dict[str, Any]
+
+
+def add(
+    connection: Connection,
+    kind: Kind,
+    *,
+    batch: Batch | None = None,
+    zone: str | None = None,
+    pipeline: str | None = None,
+    segment: str | None = None,
+    body: dict[str, Any] | None = None,
+) -> None:
+    """Writes an event into the caller's transaction."""
+    if batch is not None:
+        zone, pipeline = batch.zone, batch.pipeline
+    connection.execute(
+        "INSERT INTO assay.event (kind, zone, pipeline, batch_id, segment, body) VALUES (%s, %s, %s, %s, %s, %s)",
+        (kind, zone, pipeline, batch.id if batch else None, segment, Jsonb(body or {})),
+    )
+
+
+def unread(connection: Connection, reader: str, *, limit: int = 500) -> list[Event]:
+    """The events that a reader has not passed yet, in order; a new reader begins with what happens from now on.
+
+    Nothing that is still to come can stand before the last of them.
+    """
+    place = connection.execute(
+        "INSERT INTO assay.event_reader (name, transaction, id) "
+        "VALUES (%s, pg_snapshot_xmin(pg_current_snapshot()), 0) "
+        "ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING transaction::text, id",
+        (reader,),
+    ).fetchone()
+    assert place is not None
+    found = connection.execute(
+        "SELECT id, transaction::text::bigint, at, kind, zone, pipeline, batch_id, segment, body FROM assay.event "
+        "WHERE (transaction, id) > (%s::xid8, %s) AND transaction < pg_snapshot_xmin(pg_current_snapshot()) "
+        "ORDER BY transaction, id LIMIT %s",
+        (*place, limit),
+    )
+    return [Event(*row) for row in found]
+
+
+def passed(connection: Connection, reader: str, event: Event) -> None:
+    """Moves a reader behind an event."""
+    connection.execute(
+        "UPDATE assay.event_reader SET transaction = %s::text::xid8, id = %s WHERE name = %s",
+        (str(event.transaction), event.id, reader),
+    )
+
+
+def of_batch(connection: Connection, number: int, kinds: Iterable[Kind] = KINDS) -> list[Event]:
+    """What happened to a batch, in order."""
+    found = connection.execute(
+        "SELECT id, transaction::text::bigint, at, kind, zone, pipeline, batch_id, segment, body FROM assay.event "
+        "WHERE batch_id = %s AND kind = ANY(%s) ORDER BY id",
+        (number, list(kinds)),
+    )
+    return [Event(*row) for row in found]

@@ -1,0 +1,161 @@
+"""ingress → landing: which source a file is for, and the batch that it becomes."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+
+from assay.batch import Batch
+from assay.catalog import events, queue, records
+from assay.errors import NotFound, Rejected, Usage, nearest
+from assay.findings import Finding
+from assay.pipelines.order import source_order
+from assay.pipelines.platform import Platform
+from assay.pipelines.succession import replaced_by
+from assay.stores import ingress
+from assay.stores.database import Connection, advisory_key, transaction
+from assay.zones.project import Pipeline, Source
+
+
+def pipeline_of(platform: Platform, zone: str, pipeline: str) -> Pipeline:
+    """The pipeline of that name, or an error that names the nearest."""
+    zones = platform.project.zones
+    if zone not in zones:
+        near = nearest(zone, zones)
+        raise NotFound(f"there is no zone {zone}", expected=near or ", ".join(zones))
+    if pipeline not in zones[zone].pipelines:
+        near = nearest(pipeline, zones[zone].pipelines)
+        raise NotFound(
+            f"zone {zone} has no pipeline {pipeline}", expected=near or ", ".join(zones[zone].pipelines)
+        )
+    return zones[zone].pipelines[pipeline]
+
+
+def source_of(pipeline: Pipeline, file: Path, name: str | None = None) -> Source:
+    """The source that expects the file, by its patterns, or the named one."""
+    if name is not None:
+        if name not in pipeline.sources:
+            raise NotFound(f"pipeline {pipeline.name} has no source {name}", expected=", ".join(pipeline.sources))
+        return pipeline.sources[name]
+    matching = [s for s in pipeline.sources.values() if any(fnmatch.fnmatchcase(file.name, p) for p in s.files)]
+    if len(matching) == 1:
+        return matching[0]
+    patterns = "; ".join(f"{s.name}: {', '.join(s.files)}" for s in pipeline.sources.values())
+    problem = "no source expects" if not matching else "several sources expect"
+    raise Usage(
+        f"{problem} a file named {file.name}",
+        where=f"{pipeline.zone}/{pipeline.name}",
+        expected=patterns,
+        next="name the source with --source",
+    )
+
+
+def waiting_files(pipeline: Pipeline) -> list[Path]:
+    """The complete files in the pipeline's ingress folder that some source expects, by name."""
+    markers = {pattern: s.reader.done_marker for s in pipeline.sources.values() for pattern in s.files}
+    return ingress.waiting(pipeline.ingress, markers)
+
+
+def arrived(platform: Platform, path: Path) -> bool:
+    """Whether this very file (path, size, modification time) was delivered before."""
+    stat = path.stat()
+    return records.arrived(platform.connection, str(path.resolve()), (stat.st_size, stat.st_mtime_ns))
+
+
+def take(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool] | None:
+    """`land` for a file that was found waiting; None for one that another process has taken meanwhile."""
+    key = advisory_key("take", str(path.resolve()))
+    platform.connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+    try:
+        return None if arrived(platform, path) else land(platform, source, path)
+    finally:
+        if not platform.connection.closed:
+            platform.connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
+    """Copies the file, and records a batch or recognises one; returns (batch, duplicate).
+
+    Raises `NotFound` where there is no such file, `Rejected` for a name that does not tell the period it must tell.
+    """
+    check_file(path)
+    stat = path.stat()
+    landed = platform.landing.put(source.zone, path)
+    period = period_of(source, path.name)
+    place = (source.zone, source.pipeline, source.name)
+    with transaction(platform.connection) as tx:
+        # Two that land the same bytes at the same time would both find them new.
+        tx.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("land", *place),))
+        known = records.same_bytes(tx, *place, landed.sha256)
+        duplicate = known is not None and not _worth_another_try(tx, source, known, platform.project.version)
+        if known is not None and duplicate:
+            number = known.id
+        else:
+            waiting = records.unreplaced(tx, *place)
+            corrected = replaced_by(path.name, period, waiting, by_period=source.load.mode == "replace")
+            number = records.add_batch(
+                tx,
+                zone=source.zone,
+                pipeline=source.pipeline,
+                source=source.name,
+                file_name=path.name,
+                size_bytes=landed.size_bytes,
+                sha256=landed.sha256,
+                delivered_by=platform.actor,
+                config_version=platform.project.version,
+                period=period,
+                replaces=corrected.id if corrected else None,
+                rank=rank_of(platform.project.zones[source.zone].pipelines[source.pipeline], source),
+            )
+            records.add_run(tx, number, "land", "done", 0.0, {"bytes": landed.size_bytes})
+            events.add(tx, "landed", batch=records.batch(tx, number), segment="land")
+            queue.announce(tx)
+        records.add_delivery(
+            tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
+        )
+    return records.batch(platform.connection, number), duplicate
+
+
+def rank_of(pipeline: Pipeline, source: Source) -> int:
+    """The source's turn in its pipeline: those whose rows others refer to come first."""
+    return source_order(pipeline).index(source.name)
+
+
+def period_of(source: Source, name: str) -> str | None:
+    """The period that a file's name tells; None where the source does not take it from there.
+
+    Raises `Rejected` for a name that does not tell it.
+    """
+    if source.period is None or source.period.origin != "file_name":
+        return None
+    assert source.period.pattern is not None
+    match = re.search(source.period.pattern, name)
+    if match is None:
+        raise Rejected(
+            f"the name {name} does not tell its period",
+            [Finding("file_name", f"{name} does not match {source.period.pattern}")],
+            expected=source.period.pattern,
+            next="rename the file and deliver it again",
+        )
+    return match.group(1) if match.groups() else match.group(0)
+
+
+def _worth_another_try(connection: Connection, source: Source, known: Batch, version: str) -> bool:
+    """Whether bytes that were delivered before are to be processed again.
+
+    A rejected batch may fare better now: under other rules, or among other rows. And a file that is the whole of a
+    source, or of a period, counts again when another one has taken its place since.
+    """
+    if known.state != "rejected":
+        mode = source.load.mode
+        return mode in ("snapshot", "replace") and records.overtaken(connection, known, by_period=mode == "replace")
+    refused = [entry["segment"] for entry in records.runs(connection, known.id) if entry["outcome"] == "rejected"]
+    return known.config_version != version or refused == ["conform"]
+
+
+def check_file(path: Path) -> None:
+    """Raises `NotFound` unless there is such a file."""
+    if not path.is_file():
+        what = "this is not a file" if path.exists() else "there is no such file"
+        raise NotFound(what, where=str(path), next="check the name and deliver it again")

@@ -1,0 +1,195 @@
+"""One movement and what surrounds it: the batch's fence, one transaction of effect and record, the next state.
+
+A segment prepares in the open and commits in one PostgreSQL transaction, together with its findings, its
+reconciliation, the event that tells of it and the batch's new state. A process that dies leaves either none of it
+or all of it, and one that was overtaken leaves none.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from assay.batch import Batch, Profile
+from assay.catalog import events, records
+from assay.catalog.queue import Lease
+from assay.engines.duckdb import connect as engine_connect
+from assay.errors import Rejected
+from assay.findings import Finding
+from assay.flow import GATE, movement
+from assay.pipelines.landing import pipeline_of, source_of
+from assay.pipelines.platform import Platform
+from assay.segments.outcome import Outcome
+from assay.stewardship.verdict import Approved, Held, verdict
+from assay.stores.database import Connection, transaction
+from assay.zones.project import Source
+
+
+def decide(platform: Platform, batch: Batch, lease: Lease) -> None:
+    """The steward's gate: lets the batch pass, holds it, or rejects it, by its findings and the pipeline's setting."""
+    pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
+    found = tuple(finding for _, finding in records.findings(platform.connection, batch.id))
+    decided = verdict(found, pipeline.steward)
+    after: Literal["released", "held", "rejected"] = (
+        "released" if isinstance(decided, Approved) else "held" if isinstance(decided, Held) else "rejected"
+    )
+    why = decided.why if isinstance(decided, Held) else None
+    with transaction(platform.connection) as tx:
+        records.lock_batch(tx, batch.id, GATE, lease)
+        records.move(tx, batch.id, GATE, after)
+        events.add(tx, after, batch=batch, body={"why": why, "by": None} if why else {"by": None})
+
+
+def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
+    """Takes the batch through one segment.
+
+    Raises `Rejected` where the contract or a key refuses it, `LeaseLost` where somebody else has taken it over.
+    """
+    started = time.monotonic()
+    step = movement(segment)
+    source = source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
+    assert step.before is not None
+    events.add(platform.connection, "started", batch=batch, segment=segment)
+    with platform.scratch() as scratch:
+        outcome = _prepare(platform, batch, source, segment, scratch)
+        with transaction(platform.connection) as tx:
+            records.lock_batch(tx, batch.id, step.before, lease)
+            outcome.commit(tx)
+            records.add_findings(tx, batch.id, segment, outcome.findings)
+            if outcome.profile is not None:
+                records.add_findings(tx, batch.id, segment, _oddities(tx, batch, source, outcome.profile))
+                records.add_profile(tx, batch.id, outcome.profile)
+            for tally in (*outcome.tallies, *outcome.late_tallies):
+                records.add_tally(tx, batch.id, tally)
+            if outcome.period is not None:
+                records.set_period(tx, batch.id, outcome.period)
+            detail = _with_contract(segment, source, outcome.detail)
+            seconds = time.monotonic() - started
+            records.add_run(tx, batch.id, segment, "done", seconds, detail)
+            if segment == "conform" and batch.origin == "replay":
+                _retire(platform, tx, batch, source, outcome.detail)
+            records.move(tx, batch.id, step.before, step.after)
+            kind: events.Kind = "done" if step.after == "done" else "finished"
+            events.add(tx, kind, batch=batch, segment=segment, body={"seconds": seconds})
+
+
+def _retire(platform: Platform, tx: Connection, batch: Batch, source: Source, merged: dict[str, Any]) -> None:
+    """Takes the rows of a replayed batch out of staging, and says which canonical rows stay although not repeated."""
+    from assay.stores.iceberg import Iceberg, batch_is
+    from assay.stores.lake import clean, quarantine, readable
+
+    assert batch.replaces is not None
+    old = records.batch(tx, batch.replaces)
+    iceberg = Iceberg(tx, platform.data)
+    for table in dict.fromkeys((readable(source), clean(source), quarantine(source))):
+        iceberg.put(table.namespace, table.name, [], replacing=batch_is(old.id))
+    kept = {name: counts["kept"] for name, counts in merged.items() if counts["kept"]}
+    if kept:
+        words = ", ".join(f"{count} of {name}" for name, count in kept.items())
+        what = f"rows of batch {old.id} that its replay does not repeat stay in the canonical tables: {words}"
+        records.add_findings(tx, batch.id, "conform", [Finding("replay_kept_rows", what, severity="warning")])
+    records.lock_batch(tx, old.id, old.state)
+    records.move(tx, old.id, old.state, "replaced")
+    events.add(tx, "replaced", batch=old, body={"by_batch": batch.id})
+
+
+def _oddities(tx: Connection, batch: Batch, source: Source, profile: Profile) -> tuple[Finding, ...]:
+    """What is odd about the batch beside the earlier ones of its source."""
+    from assay.stewardship.history import Earlier, compare
+
+    rows = records.profiles(tx, batch, profile.fingerprint, limit=source.checks.batches)
+    mode = source.load.mode
+    seen: set[str | None] = set()
+    history = []
+    for number, name, period, earlier in rows:  # the newest first: an older one of the same place was replaced
+        place = period if mode == "replace" else None
+        history.append(Earlier(number, name, period, earlier, mode not in ("replace", "snapshot") or place not in seen))
+        seen.add(place)
+    return compare(profile, history, source.checks)
+
+
+def _with_contract(segment: str, source: Source, detail: dict[str, Any]) -> dict[str, Any]:
+    """What `approve` did, and by which version of the contract: every row's lineage leads to it."""
+    if segment != "approve":
+        return detail
+    contract = source.contract
+    kept = {"id": contract.id, "version": contract.version, "fingerprint": contract.fingerprint}
+    return {**detail, "contract": kept}
+
+
+def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scratch: Path) -> Outcome:
+    from assay.stores.iceberg import Iceberg
+
+    iceberg = Iceberg(platform.connection, platform.data)
+    with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
+        if segment == "approve":
+            from assay.segments import approve
+
+            landed = platform.landing.get(batch.zone, batch.sha256)
+            return approve.prepare(batch, source, landed, engine, iceberg, scratch)
+        if segment == "clean":
+            from assay.segments import clean
+
+            return clean.prepare(batch, source, engine, iceberg, scratch)
+        from assay.pipelines import refresh
+
+        zone = platform.project.zones[batch.zone]
+        if segment == "conform":
+            from assay.segments import conform
+
+            def remember(tx: Any, table: str, values: dict[str, list[Any]] | None) -> None:
+                records.add_touched(tx, batch.id, table, values)
+
+            return conform.prepare(
+                batch,
+                platform.project,
+                source,
+                engine,
+                iceberg,
+                platform.url,
+                scratch,
+                refresh.tracked(platform.project, zone),
+                remember,
+            )
+        from assay.segments import denormalize
+
+        return denormalize.prepare(
+            batch,
+            platform.project,
+            source,
+            engine,
+            iceberg,
+            platform.url,
+            scratch,
+            _touched(platform, batch),
+        )
+
+
+def _touched(platform: Platform, batch: Batch) -> dict[str, dict[str, list[Any]] | None]:
+    from assay.pipelines import refresh
+
+    zone = platform.project.zones[batch.zone]
+    conformed = next(r for r in records.runs(platform.connection, batch.id) if r["segment"] == "conform")
+    updated = {name for name, counts in conformed["detail"].items() if counts["updated"] or counts.get("deleted")}
+    publishers = [subscription.zone for subscription in zone.subscriptions]
+    changed = platform.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM assay.segment_run r JOIN assay.batch b ON b.id = r.batch_id "
+        "WHERE b.zone = ANY(%s) AND r.segment IN ('conform', 'denormalize') AND r.finished_at > coalesce("
+        "(SELECT max(r2.finished_at) FROM assay.segment_run r2 JOIN assay.batch b2 ON b2.id = r2.batch_id "
+        "WHERE b2.zone = %s AND b2.pipeline = %s AND r2.segment = 'denormalize'), '-infinity'))",
+        (publishers, batch.zone, batch.pipeline),
+    ).fetchone()
+    touched = records.touched(platform.connection, batch.id)
+    return refresh.by_table(platform.project, zone, touched, updated, bool(changed and changed[0]))
+
+
+def reject(platform: Platform, batch: Batch, segment: str, error: Rejected, lease: Lease, seconds: float) -> None:
+    """Ends the batch with its findings; nothing of it moves on."""
+    with transaction(platform.connection) as tx:
+        records.lock_batch(tx, batch.id, batch.state, lease)
+        records.add_findings(tx, batch.id, segment, error.findings)
+        detail = {"what": error.what, "rows_total": error.rows_total, "rows_affected": error.rows_affected}
+        records.add_run(tx, batch.id, segment, "rejected", seconds, detail)
+        records.move(tx, batch.id, batch.state, "rejected")
+        events.add(tx, "rejected", batch=batch, segment=segment, body={"what": error.what, "by": None})
