@@ -20,12 +20,53 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+ZoneRole = Literal["owner", "steward", "engineer", "analyst", "auditor"]
+PlatformRole = Literal["administrator", "auditor"]
+
+
+class OidcFile(Strict):
+    """A provider of single sign-on, and what its tokens say."""
+
+    issuer: str = Field(
+        description="The provider's address, under which its discovery document stands.",
+        pattern=r"^(https://|http://(localhost|127\.0\.0\.1)[:/]?)",
+    )
+    client_id: str = Field(description="The name by which the provider knows assay.")
+    client_secret: str | None = Field(
+        None,
+        description="A reference to the secret, where the provider asks for one: ${NAME}, file:/path or aws-sm:name.",
+        pattern=r"^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|file:.+|aws-sm:.+)$",
+    )
+    scopes: list[str] = Field(["openid", "email", "profile"], description="What is asked of the provider.")
+    user_claim: str = Field("email", description="The claim that is the user's name in zone.yaml.")
+    groups_claim: str = Field("groups", description="The claim that lists the user's groups.")
+    session_hours: float = Field(8, description="How long a login lasts.", gt=0, le=24 * 30)
+
+
 class TargetFile(Strict):
     """Where a platform runs."""
 
     data: str = Field(".assay", description="The folder of the stores, relative to the project.")
-    postgres: str = Field("embedded", description="`embedded`, a PostgreSQL URL, or ${NAME} of the environment.")
+    postgres: str = Field("embedded", description="`embedded`, a PostgreSQL URL, or where one is kept: ${NAME}, file:/path or aws-sm:name.")
     memory_limit: str = Field("1GB", description="The engine's memory.", pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
+    identity: Literal["local", "accounts", "oidc"] = Field(
+        "local",
+        description="Who a user is: what the operating system says, an account with a password, or single sign-on.",
+    )
+    oidc: OidcFile | None = Field(None, description="Single sign-on with OpenID Connect.")
+
+    @model_validator(mode="after")
+    def _oidc_fits(self) -> TargetFile:
+        if (self.identity == "oidc") != (self.oidc is not None):
+            raise ValueError("`oidc` belongs to identity oidc, which needs it")
+        return self
+
+
+class GroupFile(Strict):
+    """What the members of a group of the single sign-on may be."""
+
+    zones: dict[Name, list[ZoneRole]] = Field({}, description="Their roles in zones.")
+    platform: list[PlatformRole] = Field([], description="Their roles on the platform: administrator, auditor.")
 
 
 class PlatformFile(Strict):
@@ -33,6 +74,9 @@ class PlatformFile(Strict):
 
     name: Name = Field(description="The platform's name.")
     title: str | None = Field(None, description="The name that people read.")
+    administrators: list[str] = Field([], description="Who runs the platform; they see no data.")
+    auditors: list[str] = Field([], description="Who audits every zone; they see no data.")
+    groups: dict[str, GroupFile] = Field({}, description="Groups of the single sign-on, and the roles that they give.")
     default_target: str = Field("local", description="The target that is used when none is named.")
     targets: dict[Name, TargetFile] = Field(description="The places where the project can run.", min_length=1)
 
@@ -65,6 +109,7 @@ class ZoneFile(Strict):
     stewards: list[str] = Field([], description="Who decides on held batches.")
     engineers: list[str] = Field([], description="Who changes the zone's files.")
     analysts: list[str] = Field([], description="Who reads the zone's data.")
+    auditors: list[str] = Field([], description="Who sees what was done and decided, and no data.")
     publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
     subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
 

@@ -11,10 +11,13 @@ from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
-from assay.zones.model import ChecksFile, PipelineFile, PlatformFile, ReaderHints, SourceFile, ZoneFile, checked
+from assay.zones.model import ChecksFile, OidcFile, PipelineFile, PlatformFile, ReaderHints, SourceFile, ZoneFile, checked
 from assay.zones.yaml import Document, read
 
 NAME = r"[a-z][a-z0-9_]*"
+
+#: The folder of a zone's own policies, beside its pipelines.
+POLICIES = "policies"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,22 @@ class Sql:
 
     text: str
     path: Path
+
+
+@dataclass(frozen=True)
+class PolicyText:
+    """A file of a zone's own Cedar policies."""
+
+    text: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Group:
+    """The roles that a group of the single sign-on gives: in zones, and on the platform."""
+
+    zones: Mapping[str, frozenset[str]]
+    platform: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -144,10 +163,12 @@ class Zone:
     stewards: tuple[str, ...]
     engineers: tuple[str, ...]
     analysts: tuple[str, ...]
+    auditors: tuple[str, ...]
     publications: Mapping[str, Publication]
     subscriptions: tuple[Subscription, ...]
     pipelines: Mapping[str, Pipeline]
     path: Path
+    policies: tuple[PolicyText, ...] = ()
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -173,6 +194,8 @@ class Target:
     data: Path
     postgres: str = field(repr=False)
     memory_limit: str
+    identity: Literal["local", "accounts", "oidc"] = "local"
+    oidc: OidcFile | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +209,9 @@ class Project:
     zones: Mapping[str, Zone]
     version: str
     files: tuple[Path, ...]
+    administrators: frozenset[str] = frozenset()
+    auditors: frozenset[str] = frozenset()
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
 
 def find_root(start: Path) -> Path:
@@ -230,11 +256,19 @@ class _Reading:
         return self.attempt(lambda: load_contract(path))
 
     def sql(self, path: Path) -> Sql | None:
+        text = self.text(path, "SQL")
+        return None if text is None else Sql(text, path)
+
+    def policy(self, path: Path) -> PolicyText | None:
+        text = self.text(path, "policy")
+        return None if text is None else PolicyText(text, path)
+
+    def text(self, path: Path, kind: str) -> str | None:
         self.files.append(path)
         try:
-            return Sql(path.read_text("utf-8"), path)
+            return path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"the SQL file cannot be read: {error}", path)
+            self.fail(f"the {kind} file cannot be read: {error}", path)
             return None
 
 
@@ -263,6 +297,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
         if zone is not None:
             zones[zone.name] = zone
     _check_publications(reading, zones)
+    _check_groups(reading, document, file, zones)
     if len(reading.problems) == 1:
         raise reading.problems[0]
     if reading.problems:
@@ -277,10 +312,18 @@ def load_project(root: Path, target: str | None = None) -> Project:
         root=root,
         name=file.name,
         title=file.title,
-        target=Target(wanted, (root / chosen.data).resolve(), chosen.postgres, chosen.memory_limit),
+        target=Target(
+            wanted, (root / chosen.data).resolve(), chosen.postgres, chosen.memory_limit, chosen.identity, chosen.oidc
+        ),
         zones=zones,
         version=digest.hexdigest()[:12],
         files=files,
+        administrators=frozenset(file.administrators),
+        auditors=frozenset(file.auditors),
+        groups={
+            name: Group({zone: frozenset(roles) for zone, roles in one.zones.items()}, frozenset(one.platform))
+            for name, one in file.groups.items()
+        },
     )
 
 
@@ -343,11 +386,22 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         stewards=tuple(file.stewards),
         engineers=tuple(file.engineers),
         analysts=tuple(file.analysts),
+        auditors=tuple(file.auditors),
         publications=publications,
         subscriptions=subscriptions,
         pipelines=pipelines,
         path=folder / "zone.yaml",
+        policies=_policies(reading, folder),
     )
+
+
+def _policies(reading: _Reading, folder: Path) -> tuple[PolicyText, ...]:
+    """The zone's own policies; one that stands elsewhere would be overlooked, and is a problem."""
+    for path in sorted(folder.rglob("*.cedar")):
+        if path.parent != folder / POLICIES:
+            reading.fail("no policy is read here", path, expected=f"{folder.name}/{POLICIES}/{path.name}")
+    found = (reading.policy(path) for path in sorted((folder / POLICIES).glob("*.cedar")))
+    return tuple(policy for policy in found if policy is not None)
 
 
 def _pair(name: str) -> tuple[str, str]:
@@ -520,6 +574,19 @@ def _hints(
                 nearest(wanted, names) or ", ".join(names),
             )  # fmt: skip
     return hints
+
+
+def _check_groups(
+    reading: _Reading, document: Document, file: PlatformFile, zones: Mapping[str, Zone]
+) -> None:
+    there = {path.name for path in (reading.root / "zones").iterdir()} if (reading.root / "zones").is_dir() else set()
+    for group, entry in file.groups.items():
+        for zone in entry.zones:
+            if zone not in there:
+                reading.fail(
+                    f"the group {group} has roles in the zone {zone}, which does not exist", document.path,
+                    document.line("groups", group, "zones", zone), nearest(zone, zones) or ", ".join(zones) or None,
+                )  # fmt: skip
 
 
 def _check_publications(reading: _Reading, zones: Mapping[str, Zone]) -> None:

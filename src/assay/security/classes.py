@@ -1,0 +1,52 @@
+"""Classes of fields: how widely the cells of a field may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from assay.zones.contract import Field
+
+FieldClass = Literal["public", "internal", "confidential", "restricted", "personal"]
+
+#: Each class, and the next wider one that it is part of: who sees confidential cells sees internal ones, too.
+WITHIN: Final[dict[FieldClass, FieldClass | None]] = {
+    "public": "internal",
+    "internal": "confidential",
+    "confidential": "restricted",
+    "restricted": None,
+    "personal": None,
+}
+CLASSES: Final = tuple(WITHIN)
+
+#: What contracts write as `classification`, in small letters.
+WORDS: Final[dict[str, FieldClass]] = {
+    "public": "public",
+    "open": "public",
+    "internal": "internal",
+    "confidential": "confidential",
+    "sensitive": "confidential",
+    "private": "confidential",
+    "restricted": "restricted",
+    "secret": "restricted",
+    "personal": "personal",
+    "pii": "personal",
+}
+
+
+def classes_of(field: Field) -> frozenset[FieldClass]:
+    """The classes of a field; its cells are seen by those who may see each of them.
+
+    Without a classification a field is internal; a word that assay does not know is taken for restricted.
+    A field that declares personal data is personal besides.
+    """
+    word = (field.classification or "internal").strip().casefold()
+    found = {WORDS.get(word, "restricted")}
+    if field.personal_data:
+        found.add("personal")
+    return frozenset(found)
+
+
+def classes_in(fields: Iterable[Field]) -> frozenset[FieldClass]:
+    """The classes that occur among fields."""
+    return frozenset(one for field in fields for one in classes_of(field))
