@@ -41,6 +41,8 @@ CALLS = {
     "replay": "replay {broken}",
     "sql": 'sql "SELECT * FROM operational.sale"',
     "lineage": "lineage analytical.by_month --where \"goods = 'tea'\"",
+    "access explain": "access explain owner@example.org read shop.operational.sale",
+    "access matrix": "access matrix --zone shop",
     "doctor": "doctor",
 }
 

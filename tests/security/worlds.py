@@ -54,7 +54,8 @@ def cedar_text(rule: Rule, number: int = 0) -> str:
     actions = ", ".join(f'Action::"{action}"' for action in sorted(rule.actions))
     kind = ("Zone", "Store", "Dataset")[len(rule.place)]
     place = f'{kind}::"{"/".join((rule.zone, *rule.place))}"'
-    return f'@id("rule-{number}") @because("A test.")\n{rule.effect} ({who}, action in [{actions}], resource in {place});'
+    scope = f"{who}, action in [{actions}], resource in {place}"
+    return f'@id("rule-{number}") @because("A test.")\n{rule.effect} ({scope});'
 
 
 def expected(facts: Facts, question: Question) -> bool:

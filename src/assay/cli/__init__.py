@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("quarantine", "Take a delivered file through the pipeline again."),
     "sql": ("query", "Ask the stores a question, read-only."),
     "lineage": ("query", "Trace a row or a column back to the delivered file."),
+    "access": ("access", "Explain who may do what, by which policies."),
     "doctor": ("doctor", "Check that everything assay needs is there."),
 }
 

@@ -32,13 +32,17 @@ class Evaluation:
     errors: tuple[str, ...]
 
 
+#: The parsed entities of one decision.
+Slice = cedarpy.Entities
+
+
 class Entities:
     """Parsed entities, to which those of one decision are added."""
 
     def __init__(self, entities: list[dict[str, Any]]) -> None:
         self._parsed = cedarpy.Entities.from_json_str(json.dumps(entities), schema())
 
-    def adding(self, more: list[dict[str, Any]]) -> cedarpy.Entities:
+    def adding(self, more: list[dict[str, Any]]) -> Slice:
         """These and some more, all held against the schema."""
         return self._parsed.with_added_json_str(json.dumps(more), schema())
 
@@ -67,7 +71,7 @@ def policy_set(texts: tuple[str, ...]) -> cedarpy.PolicySet:
     return _shipped_set().with_added_str("\n".join(texts)) if texts else _shipped_set()
 
 
-def evaluate(request: Mapping[str, Any], policies: cedarpy.PolicySet, entities: cedarpy.Entities) -> Evaluation:
+def evaluate(request: Mapping[str, Any], policies: cedarpy.PolicySet, entities: Slice) -> Evaluation:
     """Asks Cedar one question, held against the schema.
 
     An answer with any error allows nothing: Cedar itself skips a `forbid` that it could not evaluate.

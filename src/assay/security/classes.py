@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from assay.zones.contract import Field
+if TYPE_CHECKING:
+    from assay.zones.contract import Field
 
 FieldClass = Literal["public", "internal", "confidential", "restricted", "personal"]
 
@@ -45,8 +45,3 @@ def classes_of(field: Field) -> frozenset[FieldClass]:
     if field.personal_data:
         found.add("personal")
     return frozenset(found)
-
-
-def classes_in(fields: Iterable[Field]) -> frozenset[FieldClass]:
-    """The classes that occur among fields."""
-    return frozenset(one for field in fields for one in classes_of(field))

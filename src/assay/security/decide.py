@@ -13,9 +13,10 @@ from assay.security.principals import Principal, Segment, User
 from assay.security.resources import STAGES, Resource
 from assay.security.world import World
 
-#: How many decisions, and of how many zones the parsed surroundings, are kept for a world.
+#: How many decisions, parsed surroundings of zones, and parsed slices are kept for a world.
 DECISIONS_KEPT = 65_536
 ZONES_KEPT = 4_096
+SLICES_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,14 @@ class _Decisions:
     def __init__(self, world: World) -> None:
         self._world = world
         self._surroundings = lru_cache(ZONES_KEPT)(lambda zone: cedar.Entities(surroundings(zone)))
+        # Several questions in a row are often about one thing: may he read it, and which classes does he see?
+        self._slice = lru_cache(SLICES_KEPT)(self._sliced)
         self.decided = lru_cache(DECISIONS_KEPT)(self._decided)
 
     def _decided(self, principal: Principal, action: str, resource: Resource, context: Context) -> Decision:
         if not self._there(resource):
             return Decision(False)  # of what is not there, nothing is said but no
         own = () if resource.zone is None else self._world.zones[resource.zone].policies
-        slice_ = [*resource_entities(resource), principal_entity(self._world, principal, resource)]
         found = cedar.evaluate(
             {
                 "principal": {"type": type(principal).__name__, "id": str(principal)},
@@ -86,9 +88,13 @@ class _Decisions:
                 "context": _circumstances(principal, action, resource, context),
             },
             cedar.policy_set(tuple(policy.text for policy in own)),
-            self._surroundings(resource.zone).adding(slice_),
+            self._slice(principal, resource),
         )
         return Decision(found.allowed, found.policies, found.errors)
+
+    def _sliced(self, principal: Principal, resource: Resource) -> cedar.Slice:
+        more = [*resource_entities(resource), principal_entity(self._world, principal, resource)]
+        return self._surroundings(resource.zone).adding(more)
 
     def _there(self, resource: Resource) -> bool:
         zone_is_there = resource.zone is None or resource.zone in self._world.zones

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from assay.errors import Denied
 from assay.security import cedar
 from assay.security.decide import NO_CONTEXT, Context, Decision, decide
-from assay.security.permissions import ACTIONS
-from assay.security.principals import PLATFORM_ROLES, ZONE_ROLES, Principal, Segment, User
+from assay.security.principals import ZONE_ROLES, Principal, Segment, User
 from assay.security.resources import Resource
 from assay.security.world import World, ZoneAccess
 
@@ -62,36 +62,30 @@ def reason(world: World, resource: Resource, decision: Decision) -> str:
 
 def policies_of(world: World, resource: Resource) -> dict[str, cedar.Policy]:
     """Every policy that decides about a resource, by id: those of assay and those of its zone."""
-    access = None if resource.zone is None else world.zones.get(resource.zone)
-    own = () if access is None else access.policies
-    found = [one for file in own for one in cedar.described(file.text, str(file.path))]
+    files = [file for zone in _zone(world, resource) for file in zone.policies]
+    found = [one for file in files for one in cedar.described(file.text, str(file.path))]
     return {**cedar.shipped_policies(), **{one.id: one for one in found}}
 
 
 def roles_that_may(world: World, action: str, resource: Resource, context: Context = NO_CONTEXT) -> tuple[str, ...]:
     """The roles, each by itself, that would be allowed: of the resource's zone, or of the platform."""
-    nobody = User("somebody with this role alone")
-    found = []
-    if resource.zone is not None and resource.zone in world.zones:
-        there = world.zones[resource.zone]
-        for role in ZONE_ROLES:
-            only = ZoneAccess(there.name, {role: frozenset({nobody.name})}, policies=there.policies)
-            if decide(World({there.name: only}), nobody, action, resource, context).allowed:
-                found.append(f"{role} of {there.name}")
-    for role in PLATFORM_ROLES:
-        if resource.zone is not None and role == "auditor":
-            continue  # he is an auditor of the zone, which stands there
-        having = frozenset({nobody.name})
-        bare = {name: ZoneAccess(name, {}, policies=one.policies) for name, one in world.zones.items()
-                if name == resource.zone}  # fmt: skip
-        made = World(
-            bare,
-            administrators=having if role == "administrator" else frozenset(),
-            auditors=having if role == "auditor" else frozenset(),
-        )
-        if decide(made, nobody, action, resource, context).allowed:
-            found.append(f"{role} of the platform")
-    return tuple(found)
+    user = User("somebody with this role alone")
+    alone = frozenset({user.name})
+    there = {zone.name: replace(zone, roles={}, granted={}) for zone in _zone(world, resource)}
+    worlds = {
+        f"{role} of {zone.name}": World({zone.name: replace(zone, roles={role: alone})})
+        for zone in there.values()
+        for role in ZONE_ROLES
+    }
+    worlds["administrator of the platform"] = World(there, administrators=alone)
+    if not there:  # in a zone he is an auditor of it, as above
+        worlds["auditor of the platform"] = World(there, auditors=alone)
+    return tuple(role for role, made in worlds.items() if decide(made, user, action, resource, context).allowed)
+
+
+def _zone(world: World, resource: Resource) -> list[ZoneAccess]:
+    access = None if resource.zone is None else world.zones.get(resource.zone)
+    return [] if access is None else [access]
 
 
 def _expected(
@@ -99,8 +93,8 @@ def _expected(
 ) -> str | None:
     if isinstance(principal, Segment):
         return "the stores and publications that the segment is declared for"
-    if action not in ACTIONS:
-        return None
+    if resource.zone is not None and not world.zone_roles(principal, resource.zone):
+        return f"a role in {resource.zone}"  # which one is a matter of the zone and its policies
     roles = roles_that_may(world, action, resource, context)
     return "the role " + " or ".join(roles) if roles else "no role may do this"
 
@@ -108,6 +102,6 @@ def _expected(
 def _next(world: World, principal: Principal, resource: Resource) -> str:
     if isinstance(principal, Segment):
         return "correct the SQL of the zone, or subscribe to a publication in zone.yaml"
-    if resource.zone is None or resource.zone not in world.zones:
+    if resource.zone is None:
         return "ask an administrator of the platform"
     return f"ask the owner of {resource.zone}"

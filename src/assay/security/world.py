@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from assay.security.classes import FieldClass, classes_in
+from assay.security.classes import FieldClass, classes_of
 from assay.security.principals import PLATFORM_ROLES, ZONE_ROLES, Principal, Segment, User
 from assay.zones.project import Group, PolicyText
 
 if TYPE_CHECKING:
+    from assay.zones.contract import Field
     from assay.zones.project import Project, Zone
 
 #: (zone, publication) → the zones that were granted it.
 Grants = Mapping[tuple[str, str], frozenset[str]]
+
+#: The fields of a dataset, each with its classes.
+Fields = Mapping[str, frozenset[FieldClass]]
 
 #: The roles of a zone whose people read what the zone was granted.
 READING_ROLES = ("owner", "analyst")
@@ -25,12 +29,12 @@ READING_SEGMENTS = ("conform", "denormalize")
 
 @dataclass(frozen=True)
 class ZoneAccess:
-    """One zone, as far as access goes: equal values mean equal decisions in the zone."""
+    """One zone, as far as access goes: its people, its datasets by (store, name), what it publishes and to whom."""
 
     name: str
     roles: Mapping[str, frozenset[str]]
-    datasets: Mapping[tuple[str, str], frozenset[FieldClass]] = field(default_factory=dict)
-    publications: Mapping[str, frozenset[FieldClass]] = field(default_factory=dict)
+    datasets: Mapping[tuple[str, str], Fields] = field(default_factory=dict)
+    publications: Mapping[str, Fields] = field(default_factory=dict)
     granted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     policies: tuple[PolicyText, ...] = ()
 
@@ -124,20 +128,18 @@ def _access(zone: Zone, granted: Mapping[tuple[str, str], set[str]]) -> ZoneAcce
         "analyst": frozenset(zone.analysts),
         "auditor": frozenset(zone.auditors),
     }
-    datasets: dict[tuple[str, str], frozenset[FieldClass]] = {}
+    datasets: dict[tuple[str, str], Fields] = {}
     for source in zone.sources.values():
-        for store in ("readable", "quarantine"):
-            datasets[store, source.name] = classes_in(source.contract.fields)
-        datasets["clean", source.name] = classes_in(source.clean_fields)
-    for store, tables in (("operational", zone.operational), ("analytical", zone.analytical)):
-        for name, table in tables.items():
-            datasets[store, name] = classes_in(table.contract.fields)
-    publications = {}
+        datasets["readable", source.name] = datasets["quarantine", source.name] = _fields(source.contract.fields)
+        datasets["clean", source.name] = _fields(source.clean_fields)
+    for name, operational in zone.operational.items():
+        datasets["operational", name] = _fields(operational.contract.fields)
+    for name, analytical in zone.analytical.items():
+        datasets["analytical", name] = _fields(analytical.contract.fields)
+    publications: dict[str, Fields] = {}
     for name, publication in zone.publications.items():
-        tables = zone.operational if publication.store == "operational" else zone.analytical
-        fields = tables[publication.table].contract.fields
-        chosen = publication.columns or tuple(entry.name for entry in fields)
-        publications[name] = classes_in(entry for entry in fields if entry.name in chosen)
+        fields = datasets[publication.store, publication.table]
+        publications[name] = {column: fields[column] for column in publication.columns or fields}
     return ZoneAccess(
         name=zone.name,
         roles=roles,
@@ -146,3 +148,7 @@ def _access(zone: Zone, granted: Mapping[tuple[str, str], set[str]]) -> ZoneAcce
         granted={name: frozenset(granted.get((zone.name, name), ())) for name in publications},
         policies=zone.policies,
     )
+
+
+def _fields(fields: Iterable[Field]) -> Fields:
+    return {entry.name: classes_of(entry) for entry in fields}

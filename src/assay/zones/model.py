@@ -47,7 +47,10 @@ class TargetFile(Strict):
     """Where a platform runs."""
 
     data: str = Field(".assay", description="The folder of the stores, relative to the project.")
-    postgres: str = Field("embedded", description="`embedded`, a PostgreSQL URL, or where one is kept: ${NAME}, file:/path or aws-sm:name.")
+    postgres: str = Field(
+        "embedded",
+        description="`embedded`, a PostgreSQL URL, or where one is kept: ${NAME}, file:/path or aws-sm:name.",
+    )
     memory_limit: str = Field("1GB", description="The engine's memory.", pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
     identity: Literal["local", "accounts", "oidc"] = Field(
         "local",

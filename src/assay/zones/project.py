@@ -11,7 +11,16 @@ from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
-from assay.zones.model import ChecksFile, OidcFile, PipelineFile, PlatformFile, ReaderHints, SourceFile, ZoneFile, checked
+from assay.zones.model import (
+    ChecksFile,
+    OidcFile,
+    PipelineFile,
+    PlatformFile,
+    ReaderHints,
+    SourceFile,
+    ZoneFile,
+    checked,
+)
 from assay.zones.yaml import Document, read
 
 NAME = r"[a-z][a-z0-9_]*"
