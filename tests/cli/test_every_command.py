@@ -41,6 +41,16 @@ CALLS = {
     "replay": "replay {broken}",
     "sql": 'sql "SELECT * FROM operational.sale"',
     "lineage": "lineage analytical.by_month --where \"goods = 'tea'\"",
+    "login": "login",
+    "logout": "logout",
+    "whoami": "whoami",
+    "account add": "account add steward --without-password",
+    "account list": "account list",
+    "account password": "account password steward --password-stdin",
+    "account disable": "account disable steward",
+    "token create": 'token create --label "nightly" --zone shop --action deliver',
+    "token list": "token list",
+    "token revoke": "token revoke 1",
     "access explain": "access explain owner@example.org read shop.operational.sale",
     "access matrix": "access matrix --zone shop",
     "doctor": "doctor",
@@ -70,6 +80,8 @@ def held(standing_shop: Shop) -> dict[str, str]:
     from assay.pipelines.run import ingest
 
     standing_shop.edit("pipeline.yaml", "steward: never", "steward: always")
+    settings = standing_shop.root / "assay.yaml"
+    settings.write_text(settings.read_text() + "administrators: [steward]\n")
     names = {"held": "20", "other": "30", "file": "40", "broken": "50"}
     for name, number in names.items():
         text = "nonsense\n1\n" if name == "broken" else TILL.replace("\n1,", f"\n{number},")
@@ -93,7 +105,8 @@ def call(shop: Shop, words: str, *, user: str = "steward") -> Result:
     before = Path.cwd()
     os.chdir(shop.root)
     try:
-        return CliRunner(env={"ASSAY_USER": user}).invoke(assay, shlex.split(words), prog_name="assay")
+        runner = CliRunner(env={"ASSAY_USER": user})
+        return runner.invoke(assay, shlex.split(words), prog_name="assay", input="fifteen letters or more\n")
     finally:
         os.chdir(before)
 

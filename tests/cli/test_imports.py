@@ -11,7 +11,7 @@ import pytest
 from shop_project import Shop
 
 HEAVY = frozenset({
-    "alembic", "duckdb", "openpyxl", "psycopg", "pyarrow", "pydantic", "pyiceberg", "python_calamine", "rich",
+    "alembic", "authlib", "cedarpy", "duckdb", "joserfc", "pwdlib", "requests", "openpyxl", "psycopg", "pyarrow", "pydantic", "pyiceberg", "python_calamine", "rich",
     "sqlalchemy", "sqlglot", "yaml",
 })  # fmt: skip
 
@@ -44,6 +44,8 @@ def loaded(shop: Shop, *words: str) -> set[str]:
         (["batch", "list"], {"psycopg", "pydantic", "rich", "yaml"}),
         (["schema"], {"pydantic", "yaml"}),
         (["zone", "explain", "shop"], {"pydantic", "rich", "yaml"}),
+        (["access", "matrix"], {"cedarpy", "psycopg", "pydantic", "rich", "yaml"}),
+        (["whoami"], {"psycopg", "pydantic", "yaml"}),
         (["plan"], {"psycopg", "pydantic", "yaml", "sqlglot"}),
         (["lineage", "analytical.by_month", "--columns"], {"psycopg", "pydantic", "rich", "sqlglot", "yaml"}),
     ],

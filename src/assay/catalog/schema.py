@@ -223,3 +223,33 @@ schedule_run = Table(
     _now("due_at"),
     _moment("ran_at"),
 )
+account = Table(
+    "account",
+    metadata,
+    _id(),
+    _text("name"),
+    # Null: nobody can log in with a password, as for a service that has tokens only.
+    _text("password_hash", nullable=True),
+    _text("created_by"),
+    _now("created_at"),
+    _moment("disabled_at"),
+)
+Index("account_by_name", func.lower(account.c.name), unique=True)
+api_token = Table(
+    "api_token",
+    metadata,
+    _id(),
+    Column("hash", Text, nullable=False, unique=True),
+    _text("user_name"),
+    _text("kind"),
+    _text("label"),
+    Column("groups", JSONB, nullable=False),
+    # Null: all zones, all actions.
+    Column("zones", JSONB),
+    Column("actions", JSONB),
+    _text("created_by"),
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _moment("revoked_at"),
+)
+Index("api_token_by_user", func.lower(api_token.c.user_name))

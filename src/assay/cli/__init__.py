@@ -27,6 +27,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("quarantine", "Take a delivered file through the pipeline again."),
     "sql": ("query", "Ask the stores a question, read-only."),
     "lineage": ("query", "Trace a row or a column back to the delivered file."),
+    "login": ("login", "Log in, where the target asks for it."),
+    "logout": ("login", "End the last login."),
+    "whoami": ("login", "Say who one is, and with which roles."),
+    "account": ("account", "Keep the accounts of the platform."),
+    "token": ("token", "Keep tokens, by which programs act for a user."),
     "access": ("access", "Explain who may do what, by which policies."),
     "doctor": ("doctor", "Check that everything assay needs is there."),
 }

@@ -113,6 +113,17 @@ def visible(text: str) -> str:
     return text.translate(VISIBLE)
 
 
+def _without_secrets(value: Any) -> Any:
+    """A text, or the texts of an error's values, with secrets masked."""
+    from assay.security.secrets import redact
+
+    if isinstance(value, dict):
+        return {key: _without_secrets(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return redact(value) if isinstance(value, str) else value
+
+
 def _numeric(value: Any) -> bool:
     return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 
@@ -136,7 +147,7 @@ def findings(found: Iterable[tuple[str, Finding]]) -> None:
 def show_error(error: AssayError, *, as_json: bool) -> None:
     """Prints an error: as JSON to stdout where it was asked for, else in words to stderr, the next step last."""
     if as_json:
-        print_json(error.to_dict())
+        print_json(_without_secrets(error.to_dict()))
         return
     problems = error.problems if isinstance(error, Misconfigured) else ()
     _echo(f"error: {_where(error)}{error.what}", error.expected, "  ")
@@ -146,7 +157,7 @@ def show_error(error: AssayError, *, as_json: bool) -> None:
         for finding in error.findings:
             _echo(f"  {finding.message}", finding.expected, "    ")
     step = error.next or next((problem.next for problem in problems if problem.next), None)
-    next_step(step or _fallback(error))
+    next_step(_without_secrets(step or _fallback(error)))
 
 
 def _fallback(error: AssayError) -> str:
@@ -160,9 +171,9 @@ def _fallback(error: AssayError) -> str:
 
 
 def _echo(text: str, expected: str | None, indent: str) -> None:
-    click.echo(visible(text), err=True)
+    click.echo(visible(_without_secrets(text)), err=True)
     if expected:
-        click.echo(f"{indent}expected: {visible(expected)}", err=True)
+        click.echo(f"{indent}expected: {visible(_without_secrets(expected))}", err=True)
 
 
 def _where(error: AssayError) -> str:
@@ -188,7 +199,7 @@ def show_usage(error: click.ClickException, *, as_json: bool) -> None:
 def show_bug(error: Exception) -> None:
     """Says that assay itself failed, and where the details are."""
     with tempfile.NamedTemporaryFile("w", prefix="assay-bug-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
-    click.echo(f"error: assay itself failed: {type(error).__name__}: {error}", err=True)
+        file.write(_without_secrets("".join(traceback.format_exception(error))))
+    click.echo(_without_secrets(f"error: assay itself failed: {type(error).__name__}: {error}"), err=True)
     click.echo(f"The details are in {file.name}; nothing was changed that is not recorded.", err=True)
     next_step("assay doctor")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.errors import Misconfigured, Unavailable
+from assay.errors import Unavailable
+from assay.security import secrets
+from assay.security.identity import current_user
+from assay.security.principals import User
 from assay.stores.database import Connection, connect, failures_as_ours, server
 from assay.stores.landing import Landing
 from assay.stores.objects import disk_failures_as_ours
@@ -19,12 +20,18 @@ from assay.zones.project import Project
 
 @dataclass(frozen=True)
 class Platform:
-    """What a command works with. `actor` is the name that records carry."""
+    """What a command works with. `actor` is the name that records carry, `identified` what else is known of him."""
 
     project: Project
     url: str
     connection: Connection
     actor: str
+    identified: User | None = None
+
+    @property
+    def user(self) -> User:
+        """Who acts, as policies know him."""
+        return self.identified or User(self.actor)
 
     @property
     def data(self) -> Path:
@@ -44,18 +51,22 @@ class Platform:
 
 
 @contextmanager
-def opened(project: Project, *, migrated: bool = True) -> Iterator[Platform]:
-    """Starts what the target needs, connects, and brings the metadata tables up to date."""
+def opened(project: Project, *, migrated: bool = True, user: User | None = None) -> Iterator[Platform]:
+    """Starts what the target needs, connects, and brings the metadata tables up to date.
+
+    `user` acts where it is given; else who the target's identity says. Raises `Denied` where nobody is logged in.
+    """
     from assay.catalog.migrate import HEAD, current, migrate
 
     _make_private(project.target.data)
-    with server(project.target.postgres, project.target.data) as url:
+    with server(_postgres(project), project.target.data) as url:
         connection = connect(url, autocommit=True)
         try:
             with failures_as_ours(), disk_failures_as_ours():
                 if migrated and current(connection) != HEAD:
                     migrate(url)
-                yield Platform(project, url, connection, actor())
+                who = user or current_user(project, connection)
+                yield Platform(project, url, connection, who.name, who)
         finally:
             connection.close()
 
@@ -72,9 +83,11 @@ def _make_private(folder: Path) -> None:
         ) from error
 
 
-def actor() -> str:
-    """Who acts: `ASSAY_USER`, else the operating system's user."""
-    try:
-        return os.environ.get("ASSAY_USER") or getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise Misconfigured("the user has no name", next="set ASSAY_USER to your name") from error
+def _postgres(project: Project) -> str:
+    """`embedded`, or the URL, from where it is kept."""
+    written = project.target.postgres
+    if not secrets.is_reference(written):
+        if written != "embedded":
+            secrets.remember(written)
+        return written
+    return secrets.resolve(written, what="a PostgreSQL URL")

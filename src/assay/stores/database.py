@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,19 +19,12 @@ Connection = psycopg.Connection[TupleRow]
 
 @contextmanager
 def server(postgres: str, data: Path) -> Iterator[str]:
-    """The URL of the target's PostgreSQL: its own embedded server, a URL, or `${NAME}` of the environment."""
+    """The URL of the target's PostgreSQL: its own embedded server, or the URL that it is."""
     if postgres == "embedded":
         from assay.stores.postgres_server import running
 
         with running(data / "postgres") as url:
             yield url
-    elif postgres.startswith("${") and postgres.endswith("}"):
-        name = postgres[2:-1]
-        if not os.environ.get(name):
-            raise Misconfigured(
-                f"the environment variable {name} is not set", next=f"set {name} to a PostgreSQL URL"
-            )
-        yield os.environ[name]
     else:
         yield postgres
 

@@ -29,7 +29,7 @@ class OidcFile(Strict):
 
     issuer: str = Field(
         description="The provider's address, under which its discovery document stands.",
-        pattern=r"^(https://|http://(localhost|127\.0\.0\.1)[:/]?)",
+        pattern=r"^(https://|http://(localhost|127\.0\.0\.1)([:/]|$))",
     )
     client_id: str = Field(description="The name by which the provider knows assay.")
     client_secret: str | None = Field(
