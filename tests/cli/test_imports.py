@@ -11,8 +11,8 @@ import pytest
 from shop_project import Shop
 
 HEAVY = frozenset({
-    "alembic", "authlib", "cedarpy", "duckdb", "joserfc", "pwdlib", "requests", "openpyxl", "psycopg", "pyarrow", "pydantic", "pyiceberg", "python_calamine", "rich",
-    "sqlalchemy", "sqlglot", "yaml",
+    "alembic", "authlib", "cedarpy", "duckdb", "joserfc", "openpyxl", "psycopg", "pwdlib", "pyarrow", "pydantic",
+    "pyiceberg", "python_calamine", "requests", "rich", "sqlalchemy", "sqlglot", "yaml",
 })  # fmt: skip
 
 SCRIPT = """

@@ -145,7 +145,8 @@ def test_an_unknown_token_is_refused(tx: Connection, secret: str) -> None:
 
 def test_a_token_ends_by_itself_or_by_hand(tx: Connection) -> None:
     expired, token = tokens.issue(tx, User("anna"), kind="token", label="ci", lasting=HOUR, by="anna")
-    tx.execute("UPDATE assay.api_token SET expires_at = clock_timestamp() - interval '1 second' WHERE id = %s", (token.id,))
+    past = "UPDATE assay.api_token SET expires_at = clock_timestamp() - interval '1 second' WHERE id = %s"
+    tx.execute(past.encode(), (token.id,))
     with pytest.raises(Denied, match="expired"):
         tokens.holder(tx, expired, account_needed=False)
     revoked, token = tokens.issue(tx, User("anna"), kind="token", label="ci", lasting=HOUR, by="anna")

@@ -79,7 +79,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     boto3, botocore = types.ModuleType("boto3"), types.ModuleType("botocore.exceptions")
     boto3.client = lambda service: Client()  # type: ignore[attr-defined]
     botocore.ClientError, botocore.BotoCoreError = Refused, Away  # type: ignore[attr-defined]
-    for name, module in {"boto3": boto3, "botocore": types.ModuleType("botocore"), "botocore.exceptions": botocore}.items():
+    modules = {"boto3": boto3, "botocore": types.ModuleType("botocore"), "botocore.exceptions": botocore}
+    for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     return kept
 
@@ -97,7 +98,10 @@ def test_a_secret_of_aws_is_taken_whole_or_one_of_its_values(aws: dict[str, str]
         secrets.resolve("aws-sm:away", what="a test")
 
 
-@given(before=st.text(), after=st.text(), secret=st.text(min_size=secrets.SHORTEST).filter(lambda text: "://" not in text))
+SECRETS = st.text(min_size=secrets.SHORTEST).filter(lambda text: "://" not in text)
+
+
+@given(before=st.text(), after=st.text(), secret=SECRETS)
 def test_a_known_secret_is_masked_wherever_it_stands(before: str, after: str, secret: str) -> None:
     if secret == secrets.MASK:
         return

@@ -17,6 +17,7 @@ from assay.cli.options import json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.plan import Plan
+    from assay.security.diff import AccessChange
     from assay.stores.changes import Change
 
 SIGNS = {"create": "+", "change": "~", "lose": "!"}
@@ -43,6 +44,8 @@ def plan(ddl: bool, folder: Path, target: str | None, as_json: bool) -> None:
 
     \b
     + is created   ~ is changed, every value kept   ! loses data, and needs to be named to `assay apply --allow`
+
+    Below `access`, + is opened to somebody and - is closed.
 
     Example: assay plan --no-ddl
     """
@@ -88,6 +91,7 @@ def _as_json(found: Plan) -> dict[str, object]:
         "applied": found.applied,
         "changes": [change.to_dict() for change in found.changes],
         "losing": list(found.losing),
+        "access": [change.to_dict() for change in found.access],
     }
 
 
@@ -101,13 +105,26 @@ def _show(found: Plan, *, ddl: bool) -> None:
             if ddl:
                 for line in _details(change):
                     click.echo(f"      {line}")
+    if found.access:
+        click.echo("access")
+        for line in _access(found.access):
+            click.echo(f"  {output.visible(line)}")
     click.echo(_summary(found))
+
+
+def _access(changes: Iterable[AccessChange]) -> Iterator[str]:
+    """A line for each thing that somebody may do more, or less, on."""
+    for (effect, who, place), same in groupby(changes, key=lambda one: (one.effect, one.who, one.place)):
+        sign = "+" if effect == "opened" else "-"
+        yield f"{sign} {who} on {place}: " + "; ".join(change.may for change in same)
 
 
 def _summary(found: Plan) -> str:
     count = {effect: sum(change.effect == effect for change in found.changes) for effect in SIGNS}
     words = [f"{count['create']} to create", f"{count['change']} to change", f"{count['lose']} losing data"]
     said = ", ".join(words) if found.changes else "nothing to change"
+    opened = sum(change.effect == "opened" for change in found.access)
+    said += f"; {opened} opened, {len(found.access) - opened} closed" if found.access else ""
     return f"{said}; configuration {found.version}, applied before: {found.applied or 'none'}"
 
 

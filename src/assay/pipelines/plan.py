@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.catalog import events, records
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines.platform import Platform
+from assay.security.world import world_of
 from assay.stores.changes import Change, LakeStep
 from assay.stores.database import Connection, DatabaseFailed, execute, hold, transaction
 from assay.stores.lake import LakeTable, analytical, clean, quarantine, readable
@@ -30,6 +31,7 @@ from assay.stores.operational_schema import (
 )
 
 if TYPE_CHECKING:
+    from assay.security.diff import AccessChange
     from assay.zones.contract import Contract
     from assay.zones.project import Project, Zone
 
@@ -45,11 +47,15 @@ WAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """What `apply` would do, in the order of zones; `applied` is the version of the configuration that stands."""
+    """What `apply` would do, in the order of zones; `applied` is the version of the configuration that stands.
+
+    `access` is what would be opened and closed to whom.
+    """
 
     changes: tuple[Change, ...]
     version: str
     applied: str | None = None
+    access: tuple[AccessChange, ...] = ()
 
     @property
     def losing(self) -> tuple[str, ...]:
@@ -62,8 +68,11 @@ def plan(platform: Platform) -> Plan:
 
     Raises `Misconfigured` with every part of the configuration that cannot be carried out, file and line.
     """
+    from assay.pipelines.access import access_changes
+
     with transaction(platform.connection) as tx:
-        return _computed(tx, platform.project)
+        found = _computed(tx, platform.project)
+        return replace(found, access=access_changes(tx, platform.project, found.applied))
 
 
 def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -> Plan:
@@ -162,6 +171,7 @@ def _computed(tx: Connection, project: Project) -> Plan:
     applied = records.applied_version(tx)
     if applied != project.version:  # what was applied has been checked
         check_sql(project)
+        world_of(project)
     schemas = zones_standing(tx)
     places = lake_places(tx)
     ours = {zone for zone, marked in schemas.items() if marked} | lake_zones(places)

@@ -24,11 +24,17 @@ class AccessChange:
     may: str
 
     @property
+    def place(self) -> str:
+        """On what, as SQL and the command line name it."""
+        if self.zone is None:
+            return "the platform"
+        return self.zone if self.on == "zone" else f"{self.zone}.{self.on}"
+
+    @property
     def words(self) -> str:
         """The change in words."""
         verb = "may now" if self.effect == "opened" else "may no longer"
-        place = ".".join(part for part in (self.zone, self.on if self.on not in ("zone", "platform") else "") if part)
-        return f"{self.who} {verb} {self.may} on {place or 'the platform'}"
+        return f"{self.who} {verb} {self.may} on {self.place}"
 
     def to_dict(self) -> dict[str, Any]:
         """The change as JSON-ready values."""
