@@ -112,9 +112,9 @@ def _typed(field: Field, text: str) -> Any:
     if field.type.kind in ("integer", "decimal", "double"):
         return _number(field, bare)
     if field.type.kind == "boolean":
-        if bare.lower() in {word.casefold() for word in field.true_words}:
+        if bare.lower() in {word.lower() for word in field.true_words}:
             return True
-        if bare.lower() in {word.casefold() for word in field.false_words}:
+        if bare.lower() in {word.lower() for word in field.false_words}:
             return False
         raise Unfit(text)
     return _moment(field, bare)

@@ -202,7 +202,7 @@ DIALECTS = st.builds(
     thousands=st.sampled_from([None, "'", " "]),
     day=st.sampled_from(DAYS),
     null=st.sampled_from(["", "NULL", "-", "n/a"]),
-    yes=st.sampled_from(["true", "Y", "ja"]),
+    yes=st.sampled_from(["true", "Y", "ja", "Straße"]),
     no=st.sampled_from(["no", "0", "nein"]),
     title=st.booleans(),
 )

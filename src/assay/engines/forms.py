@@ -11,6 +11,7 @@ number there has a decimal point and a date the ISO form, whatever the contract 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: What `readers.grid.Kind` calls the cells that a file itself typed.
 KIND_TEXT, KIND_NUMBER, KIND_DATE, KIND_BOOLEAN, KIND_ERROR, KIND_TIME, KIND_ROUNDED = 1, 2, 3, 4, 5, 6, 8
 BLANKS = " \t\u00a0"
+#: Decimals of so many digits fit one machine word.
+NARROW = 18
 #: What may stand for a blank between thousands.
 _SPACES = " \u00a0\u202f"
 #: Names of date formats that read the day numbers of spreadsheets.
@@ -33,7 +36,7 @@ def is_null(field: Field, column: str) -> str:
 
     A text of blanks is a text; in a column of another type it is nothing.
     """
-    words = _null_words(field)
+    words = _words(field.null_words)
     bare = _bare(column)
     if field.type.kind == "string":
         declared = f" OR {bare} IN ({_list(words)})" if words else ""
@@ -41,144 +44,143 @@ def is_null(field: Field, column: str) -> str:
     return f"({column} IS NULL OR {bare} IN ({_list(['', *words])}))"
 
 
-def _null_words(field: Field) -> list[str]:
-    return sorted({word.strip(BLANKS) for word in field.null_words} - {""})
-
-
 def is_missing(field: Field, column: str) -> str:
     """SQL: the cell has nothing that a required field could take."""
-    missing = f"({is_null(field, column)} OR {_bare(column)} = '')"
-    return missing if field.null_words else f"(CASE WHEN {_begins(column)} THEN false ELSE {missing} END)"
+    careful = f"({is_null(field, column)} OR {_bare(column)} = '')"
+    return f"(CASE WHEN {_filled(field, column)} THEN false ELSE {careful} END)"
 
 
 def unfit(field: Field, column: str, kind: str | None = None) -> str:
     """SQL, never NULL: the cell neither stands for "no value" nor fits."""
-    full = f"(NOT {is_null(field, column)} AND NOT coalesce({_fits(field, column, kind)}, false))"
-    short = _shortcut(field, column) if kind is None else None
-    return full if short is None else f"(CASE WHEN {short[0]} THEN false ELSE {full} END)"
+    careful = f"(NOT {is_null(field, column)} AND NOT coalesce({_fits(field, column, kind)}, false))"
+    return _decided(_at_sight(field, column, kind), "false", careful)
 
 
 def fits(field: Field, column: str, kind: str | None = None) -> str:
     """SQL: the text has the form of the field's type and lies within the type's range."""
-    full = _fits(field, column, kind)
-    short = _shortcut(field, column) if kind is None else None
-    return full if short is None else f"(CASE WHEN {short[0]} THEN true ELSE {full} END)"
-
-
-def _fits(field: Field, column: str, kind: str | None) -> str:
-    value = _typed(field, column, kind)
-    conditions = [_form(field, column, kind), f"({value}) IS NOT NULL"]
-    limits = _within(field, value)
-    if limits:
-        conditions.append(limits)
-    return "(" + " AND ".join(conditions) + ")"
+    return _decided(_at_sight(field, column, kind), "true", _fits(field, column, kind))
 
 
 def typed(field: Field, column: str, kind: str | None = None) -> str:
     """SQL: the typed value of a cell that fits; null for a null word; NULL where it does not fit."""
-    short = _shortcut(field, column) if kind is None else None
-    first = "" if short is None else f"WHEN {short[0]} THEN {short[1]} "
+    text = _text(field, column)
     return (
-        f"CASE {first}WHEN {is_null(field, column)} THEN NULL "
-        f"WHEN {_form(field, column, kind)} THEN {_typed(field, column, kind)} END"
+        f"CASE {_values(_at_sight(field, column, kind))}WHEN {is_null(field, column)} THEN NULL "
+        f"WHEN {_form(field, text, kind)} THEN {_typed(field, text, kind)} END"
     )
 
 
 def typed_or_fail(field: Field, column: str) -> str:
     """SQL: the typed value, or an error that stops the whole statement at the first cell that does not fit."""
-    careful = _typed_or_fail(field, column)
-    common = _common(field, column)
-    return careful if common is None else f"CASE {common} ELSE {careful} END"
-
-
-def _typed_or_fail(field: Field, column: str) -> str:
-    accepted = _form(field, column, None)
-    limits = _within(field, _typed(field, column, None))
-    if limits:
-        accepted += f" AND {limits}"
     null = f"WHEN {is_null(field, column)} THEN NULL "
     if field.required:
         null = f"WHEN {is_missing(field, column)} THEN error('assay: required') "
-    value = f"coalesce({_typed(field, column, None)}, error('assay: range'))"
-    short = _shortcut(field, column)
-    first = "" if short is None else f"WHEN {short[0]} THEN {short[1]} "
-    return f"CASE {first}{null}WHEN {accepted} THEN {value} ELSE error('assay: form') END"
+    value = _typed(field, _text(field, column), None)
+    return (
+        f"CASE {_values(_at_sight(field, column, None))}{null}"
+        f"WHEN {_fits(field, column, None)} THEN {value} ELSE error('assay: unfit') END"
+    )
 
 
-def _shortcut(field: Field, column: str) -> tuple[str, str] | None:
-    """SQL: a condition that proves a text to fit at little cost, and its value then; None where there is none.
+def _fits(field: Field, column: str, kind: str | None) -> str:
+    text = _text(field, column)
+    value = _typed(field, text, kind)
+    return f"({_all(_form(field, text, kind), f'({value}) IS NOT NULL', _within(field, value))})"
 
-    Most cells of most files are written as the engine itself writes their values. Such a text has the form, and
-    the value is exactly it; all others take the longer way. It saves four fifths of the time.
+
+def _text(field: Field, column: str) -> str:
+    """SQL: what of a cell is held against the form: blanks around a text belong to it, around other values not."""
+    return column if field.type.kind == "string" else _bare(column)
+
+
+# --- cells that fit at sight -------------------------------------------------------------------------------------
+#
+# Most cells are written as the engine itself writes their values, and most of the others have no blanks around
+# them. What can be said of these before anything is trimmed is asked first, because trimming a text costs more than
+# all the rest. It only ever says yes, with the value that the careful way gives; whatever it does not know goes the
+# careful way, which alone says no.
+
+
+def _at_sight(field: Field, column: str, kind: str | None) -> list[tuple[str, str]]:
+    """SQL: conditions, the cheapest first, that each prove a text to fit and to be no null word; and its value then.
+
+    Cells that the file itself typed have none.
     """
-    condition, value = _same_text(field, column) or (None, column)
-    if condition is None:
-        return None
-    tests = [condition]
-    if _null_words(field):
-        tests.append(f"{column} NOT IN ({_list(_null_words(field))})")
-    limits = _within(field, value)
-    if limits:
-        tests.append(limits)
-    return f"({' AND '.join(tests)})", value
+    if kind is not None:
+        return []
+    if field.type.kind == "string":
+        there = _filled(field, column) if field.required or field.null_words else f"{column} <> ''"
+        return [(_all(there, _within(field, column)), column)]
+    words = _words(field.null_words)
+    no_null_word = f"{column} NOT IN ({_list(words)})" if words else ""
+    ways = _own_text(field, column)
+    if not _ends_blank(field):
+        value = _typed(field, column, None)
+        ways.append((f"{_form(field, column, None)} AND ({value}) IS NOT NULL", value))
+    return [(_all(test, no_null_word, _within(field, value)), value) for test, value in ways]
 
 
-def _same_text(field: Field, column: str) -> tuple[str, str] | None:
+def _own_text(field: Field, column: str) -> list[tuple[str, str]]:
+    """SQL: conditions that a text is what the engine itself writes for a value that the field takes, and that value.
+
+    Where the value gives back the text, the cast has neither bent nor lost anything. The cast stands first in the
+    condition, because the engine then computes it once for the condition and the value.
+    """
     kind = field.type.kind
+    if kind == "boolean":
+        true, false = _words(field.true_words), _words(field.false_words)
+        alike = {word.casefold() for word in true}
+        ways = ((true, "true"), ([word for word in false if word.casefold() not in alike], "false"))
+        return [(f"{column} IN ({_list(words)})", truth) for words, truth in ways if words]
+    if field.percent:
+        return []
+    if kind == "decimal" and field.decimal_sign == "." and field.thousands_sign != ".":
+        precision, scale = _decimal(field)
+        narrow = f"TRY_CAST({column} AS DECIMAL({min(precision, NARROW)},{min(scale, NARROW)}))"
+        value = narrow if precision <= NARROW else f"CAST({narrow} AS {field.type.duckdb})"
+        # All places of the scale are written: "12" and "12.5" begin the text "12.50".
+        return [(f"starts_with(CAST({narrow} AS VARCHAR), {column})", value)]
     value = f"TRY_CAST({column} AS {field.type.duckdb})"
     same = f"CAST({value} AS VARCHAR) = {column}"
-    if kind == "string":
-        return None if field.null_words else (_begins(column), column)
-    if kind == "integer" or (kind == "decimal" and field.decimal_sign == "." and not field.percent):
-        return same, value
-    if kind == "boolean":
-        words = [word for word in (*field.true_words, *field.false_words) if word.isascii()]
-        if not words:
-            return None
-        return f"{column} IN ({_list(words)})", f"({column} IN ({_list(list(field.true_words))}))"
-    if kind not in ("date", "timestamp") or field.type.timezone or _clashes(field, column):
-        return None
-    own, length = ("%Y-%m-%d", 10) if kind == "date" else ("%Y-%m-%d %H:%M:%S", 19)
-    if own in _formats(field):
-        return f"length({column}) = {length} AND {same}", value
-    only = _formats(field)[0]
-    if len(_formats(field)) > 1 or only in SERIALS:
-        return None
-    value = _read_date(field, only, column)
-    return f"regexp_full_match({column}, {literal(_date_form(only))}) AND {value} IS NOT NULL", value
+    if kind == "integer":
+        return [(same, value)]
+    own, length = {"date": ("%Y-%m-%d", 10), "timestamp": ("%Y-%m-%d %H:%M:%S", 19)}.get(kind, ("", 0))
+    if own in _formats(field) and not field.type.timezone and not _clashes(field, column):
+        return [(f"{same} AND length({column}) = {length}", value)]
+    return []
 
 
-def _begins(column: str) -> str:
-    """SQL: the text begins with a visible character of ASCII, so that it is neither nothing nor blank."""
-    return f"({column} >= '!' AND {column} < '\u0080')"
+def _filled(field: Field, column: str) -> str:
+    """SQL: the text begins with no blank and with none of the null words, so that it is not missing.
 
-
-class _Bare(str):
-    """A column whose text is known to have no blanks around it."""
-
-
-def _common(field: Field, column: str) -> str | None:
-    """SQL: `WHEN ... THEN ...` for the texts that most cells hold; None where there is no such shortcut.
-
-    Trimming a text costs more than all the rest. A text that matches the form as it stands has no blanks around
-    it, so it is typed untrimmed; whatever does not match goes the careful way.
+    (The engine compares texts by their bytes.)
     """
-    bare = _Bare(column)
-    if field.type.kind == "string":
-        if not field.required or field.null_words:
-            return None
-        # Begins with none of the blanks: not missing. (Texts compare by their bytes.)
-        filled = f"{column} >= '!' AND ({column} < '\u00a0' OR {column} >= '\u00a1')"
-        limits = _within(field, bare)
-        return f"WHEN {filled}{f' AND {limits}' if limits else ''} THEN {column}"
-    pieces = (*field.true_words, *field.false_words, *field.currency_signs, *_formats(field), field.decimal_sign)
-    if any(piece != piece.strip(BLANKS) for piece in pieces):
-        return None
-    value = _typed(field, bare, None)
-    limits = _within(field, value)
-    words = f"{column} NOT IN ({_list(_null_words(field))}) AND " if _null_words(field) else ""
-    accepted = f"{words}{_form(field, bare, None)}{f' AND {limits}' if limits else ''}"
-    return f"WHEN {accepted} THEN coalesce({value}, error('assay: range'))"
+    no_blank = f"{column} >= '!' AND ({column} < '\u00a0' OR {column} >= '\u00a1')"
+    no_word = (f"NOT starts_with({column}, {literal(word)})" for word in _words(field.null_words))
+    return f"({_all(no_blank, *no_word)})"
+
+
+def _ends_blank(field: Field) -> bool:
+    """Whether a text with a blank at one of its ends could have the form."""
+    pieces = (*field.currency_signs, *field.footnote_marks, *_formats(field), field.decimal_sign)
+    return any(piece != piece.strip(BLANKS) for piece in pieces)
+
+
+def _decided(ways: list[tuple[str, str]], answer: str, careful: str) -> str:
+    """SQL: the answer for a cell that fits at sight; the careful way for any other."""
+    known = _values([(test, answer) for test, _ in ways])
+    return f"(CASE {known}ELSE {careful} END)" if known else careful
+
+
+def _values(ways: list[tuple[str, str]]) -> str:
+    return "".join(f"WHEN {test} THEN {value} " for test, value in ways)
+
+
+def _all(*conditions: str) -> str:
+    return " AND ".join(condition for condition in conditions if condition)
+
+
+# --- forms and values --------------------------------------------------------------------------------------------
 
 
 def ambiguous(field: Field, column: str) -> str | None:
@@ -219,7 +221,7 @@ def _within(field: Field, value: str) -> str:
     return " AND ".join(tests)
 
 
-def _form(field: Field, column: str, kind: str | None) -> str:
+def _form(field: Field, text: str, kind: str | None) -> str:
     """SQL: the text matches the form."""
     name = field.type.kind
     if name == "string":
@@ -228,7 +230,6 @@ def _form(field: Field, column: str, kind: str | None) -> str:
         if field.text_as_numbers == "reject":
             return f"({kind} <= {KIND_TEXT})"
         return f"({kind} NOT IN ({KIND_ERROR}, {KIND_ROUNDED}))"
-    text = _bare(column)
     if name in ("integer", "decimal", "double"):
         declared = f"regexp_full_match({text}, {literal(_number_form(field))})"
         if kind is None:
@@ -238,8 +239,7 @@ def _form(field: Field, column: str, kind: str | None) -> str:
         as_text = "false" if field.numbers_as_text == "reject" else f"{kind} = {KIND_TEXT} AND {declared}"
         return f"(CASE WHEN {exact} THEN {plain} ELSE {as_text} END)"
     if name == "boolean":
-        words = [word.casefold() for word in (*field.true_words, *field.false_words)]
-        declared = f"(lower({text}) IN ({_list(words)}))"
+        declared = _is_one_of(text, (*field.true_words, *field.false_words))
         if kind is None:
             return declared
         return f"(CASE {kind} WHEN {KIND_BOOLEAN} THEN true WHEN {KIND_ERROR} THEN false ELSE {declared} END)"
@@ -261,12 +261,11 @@ def _form(field: Field, column: str, kind: str | None) -> str:
     )
 
 
-def _typed(field: Field, column: str, kind: str | None) -> str:
+def _typed(field: Field, text: str, kind: str | None) -> str:
     """SQL: the value of a text that has the form; NULL where it is out of range."""
     name, target = field.type.kind, field.type.duckdb
     if name == "string":
-        return column
-    text = _bare(column)
+        return text
     if name in ("integer", "decimal", "double"):
         declared = _number(field, text)
         if kind is None:
@@ -274,8 +273,7 @@ def _typed(field: Field, column: str, kind: str | None) -> str:
         whole = f"regexp_replace({text}, '\\.0+$', '')" if name == "integer" else text
         return f"CASE WHEN {kind} = {KIND_TEXT} THEN {declared} ELSE TRY_CAST({whole} AS {target}) END"
     if name == "boolean":
-        words = _list([word.casefold() for word in field.true_words])
-        declared = f"(lower({text}) IN ({words}))"
+        declared = _is_one_of(text, field.true_words)
         return declared if kind is None else f"CASE {kind} WHEN {KIND_BOOLEAN} THEN {text} = 'true' ELSE {declared} END"
     choices = [
         f"WHEN regexp_full_match({text}, {literal(_date_form(pattern))}) "
@@ -293,9 +291,18 @@ def _typed(field: Field, column: str, kind: str | None) -> str:
 
 
 def _bare(column: str) -> str:
-    if isinstance(column, _Bare):
-        return column
     return f"trim({column}, {literal(BLANKS)})"
+
+
+def _words(declared: Iterable[str]) -> list[str]:
+    """Declared words as a trimmed text can be one."""
+    return sorted({word.strip(BLANKS) for word in declared} - {""})
+
+
+def _is_one_of(text: str, declared: Iterable[str]) -> str:
+    """SQL: the text is one of the words, in small or capital letters; the engine's own rule says which are the same."""
+    words = ", ".join(f"lower({literal(word)})" for word in _words(declared))
+    return f"(lower({text}) IN ({words}))" if words else "false"
 
 
 def _list(words: list[str]) -> str:
@@ -390,10 +397,26 @@ def _number(field: Field, text: str) -> str:
         plain = f"regexp_replace({plain}, '\\.0+$', '')"
     if field.percent and field.type.kind == "decimal":
         # A product of decimals is exact; a quotient would be a float.
-        hundredth = f"TRY_CAST({plain} AS DECIMAL(30,{_places(field)})) * CAST('0.01' AS DECIMAL(3,2))"
+        hundredth = f"{_as_decimal(plain, 30, _places(field))} * CAST('0.01' AS DECIMAL(3,2))"
         return f"TRY_CAST({hundredth} AS {field.type.duckdb})"
+    if field.type.kind == "decimal":
+        return _as_decimal(plain, *_decimal(field))
     value = f"TRY_CAST({plain} AS {field.type.duckdb})"
     return f"({value} / 100)" if field.percent and field.type.kind == "double" else value
+
+
+def _decimal(field: Field) -> tuple[int, int]:
+    """Precision and scale of a decimal field."""
+    assert field.type.precision is not None and field.type.scale is not None
+    return field.type.precision, field.type.scale
+
+
+def _as_decimal(text: str, precision: int, scale: int) -> str:
+    """SQL: a plain number as a decimal; the engine reads a wide one a hundred times slower, so only where it has to."""
+    wide = f"TRY_CAST({text} AS DECIMAL({precision},{scale}))"
+    if precision <= NARROW or scale > NARROW:
+        return wide
+    return f"coalesce(CAST(TRY_CAST({text} AS DECIMAL({NARROW},{scale})) AS DECIMAL({precision},{scale})), {wide})"
 
 
 # --- dates -----------------------------------------------------------------------------------------------------
