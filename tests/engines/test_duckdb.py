@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,24 @@ def test_when_one_statement_fails_the_others_are_stopped(tmp_path: Path) -> None
         with pytest.raises(EngineFailed):
             engine.side_by_side([endless, "SELECT error('no') FROM range(3000000)"])
         assert engine.row("SELECT 1") == (1,)
+
+
+def test_when_the_next_statement_cannot_be_given_those_that_run_are_stopped(tmp_path: Path) -> None:
+    endless = "SELECT count(*) FROM range(10000000) AS a(i), range(10000000) AS b(i) WHERE a.i + b.i = 1"
+
+    def given() -> Iterator[str]:
+        yield endless
+        raise ValueError("no more")
+
+    with connect(tmp_path, threads=2) as engine:
+        with pytest.raises(ValueError, match="no more"):
+            engine.side_by_side(given())
+        assert engine.threads == 2
+
+
+def test_a_statement_runs_on_the_thread_that_gives_it(tmp_path: Path) -> None:
+    """With threads of the engine's own, the one that waits would keep a core busy with asking."""
+    with connect(tmp_path, threads=2) as engine:
+        asked = "SELECT current_setting('threads')"
+        assert engine.side_by_side([asked, asked]) == [1, 1]
+        assert engine.threads == 2

@@ -38,3 +38,36 @@ def test_blanks_beside_quotes_do_not_matter_where_nothing_is_quoted(tmp_path: Pa
     path = tmp_path / "file.csv"
     path.write_bytes(b'a, "b"\n')
     assert plain.is_plain(path, Dialect("utf-8", ",", "", False))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("block", [8, 64, 1 << 20])
+def test_parts_hold_the_whole_file_and_know_the_lines_above_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, block: int
+) -> None:
+    monkeypatch.setattr(plain, "BLOCK_BYTES", block)
+    path = tmp_path / "file.csv"
+    lines = [b'"two\nlines",%d\n' % number if number % 9 == 3 else b"one,%d\n" % number for number in range(200)]
+    path.write_bytes(b"".join(lines))
+    parts = list(plain.cut(path, COMMA, tmp_path, count))
+    assert 1 <= len(parts) <= count
+    assert b"".join(part.path.read_bytes() for part in parts) == path.read_bytes()
+    above = 0
+    for part in parts:
+        assert part.lines_before == above
+        above += part.lines
+        assert part.lines == part.path.read_bytes().count(b"\n")
+        assert part.path.read_bytes().count(b'"') % 2 == 0
+
+
+@pytest.mark.parametrize("end", [b"x,\0\n", b"x,\xff\n", b'x, "y"\n', b"x,y\r\n"])
+def test_a_file_that_is_not_plain_at_its_end_has_no_last_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
+) -> None:
+    monkeypatch.setattr(plain, "BLOCK_BYTES", 64)
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"one,two\n" * 100 + end)
+    given = plain.cut(path, COMMA, tmp_path, 2)
+    assert next(given).lines < 100
+    with pytest.raises(plain.NotPlain):
+        next(given)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,15 +106,16 @@ class Engine:
         """How many threads the engine may use."""
         return int(self.row("SELECT current_setting('threads')")[0])
 
-    def side_by_side(self, statements: Sequence[str]) -> list[Any]:
-        """Executes statements at the same time, each on a connection of its own, and gives each one's first value.
+    def side_by_side(self, statements: Iterable[str]) -> list[Any]:
+        """Executes statements at the same time, each on one thread and a connection of its own; gives each one's
+        first value.
 
-        The connections see the same database but neither temporary nor registered tables. When one statement
-        fails, the others are stopped.
+        Each starts as soon as it is given, while the next one may still be in the making. The connections see the
+        same database but neither temporary nor registered tables. When one statement fails, or the next cannot be
+        given, the others are stopped.
         """
-        if len(statements) == 1:
-            return [self.row(statements[0])[0]]
-        cursors = [self._connection.cursor() for _ in statements]
+        cursors: list[duckdb.DuckDBPyConnection] = []
+        running: list[Future[Any]] = []
 
         def run(cursor: duckdb.DuckDBPyConnection, sql: str) -> Any:
             try:
@@ -124,17 +125,35 @@ class Engine:
                 raise translated(error) from error
 
         try:
-            with ThreadPoolExecutor(len(statements)) as pool:
-                running = [pool.submit(run, cursor, sql) for cursor, sql in zip(cursors, statements, strict=True)]
-                failed = [one for one in wait(running, return_when=FIRST_EXCEPTION).done if one.exception()]
-                # A statement that is about to start does not hear the first call.
-                while failed and wait(running, timeout=0.02).not_done:
-                    for cursor in cursors:
-                        cursor.interrupt()
+            with self._without_threads(), ThreadPoolExecutor() as pool:
+                try:
+                    for sql in statements:
+                        cursors.append(self._connection.cursor())
+                        running.append(pool.submit(run, cursors[-1], sql))
+                    failed = [one for one in wait(running, return_when=FIRST_EXCEPTION).done if one.exception()]
+                finally:
+                    # A statement that is about to start does not hear the first call.
+                    while wait(running, timeout=0.02).not_done:
+                        for cursor in cursors:
+                            cursor.interrupt()
                 return [one.result() for one in failed or running]
         finally:
             for cursor in cursors:
                 cursor.close()
+
+    @contextmanager
+    def _without_threads(self) -> Iterator[None]:
+        """Keeps statements on the threads that execute them.
+
+        Otherwise a thread of the engine's own takes a statement over that cannot be split, and the one that waits for
+        it asks without a pause whether it is done, which costs a core.
+        """
+        threads = self.threads
+        self.run("SET threads = 1")
+        try:
+            yield
+        finally:
+            self.run(f"SET threads = {threads}")
 
     def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows of a query."""

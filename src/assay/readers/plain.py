@@ -28,6 +28,10 @@ class Part:
     lines: int
 
 
+class NotPlain(ValueError):
+    """A file is not so plain that a fast reader is sure to read it as the exact one does."""
+
+
 def is_plain(path: Path, dialect: Dialect) -> bool:
     """Whether a UTF-8 file is valid, without NUL, blank lines before its end, mixed line ends or blanks beside quotes.
 
@@ -38,30 +42,31 @@ def is_plain(path: Path, dialect: Dialect) -> bool:
     return all(look.passes(block) and not _has_blank_line(block) for block in _blocks(path)) and look.alike
 
 
-def cut(path: Path, dialect: Dialect, into: Path, count: int) -> tuple[Part, ...] | None:
-    """Cuts a file into at most `count` parts of whole records; None where it is not plain.
+def cut(path: Path, dialect: Dialect, into: Path, count: int) -> Iterator[Part]:
+    """Cuts a file into at most `count` parts of whole records, each given as soon as it is there.
 
     One part is the file itself, several are copies in the folder `into`. Blank lines are not looked for: whoever
     reads the parts compares the number of records with that of lines. A border is where the quotes so far are even
     in number; where a stray quote makes that wrong, a part ends in an unfinished cell, which no strict reader takes.
+    Raises `NotPlain`, perhaps after some parts.
     """
     look = _Look(dialect)
     enough = path.stat().st_size // count + 1
-    parts: list[Part] = []
-    before = size = 0
+    parts = before = size = 0
     for block in _blocks(path):
         # At the start of a file readers take U+FEFF for a mark; here it is a character of a cell.
         if count > 1 and size >= enough and look.even and not block.startswith(codecs.BOM_UTF8):
-            parts.append(Part(into / f"part-{len(parts)}.csv", before, look.lines - before))
-            before, size = look.lines, 0
+            yield Part(into / f"part-{parts}.csv", before, look.lines - before)
+            parts, before, size = parts + 1, look.lines, 0
         if not look.passes(block):
-            return None
+            raise NotPlain("a line is too long, or has a NUL, a byte that is not UTF-8 or a blank beside a quote")
         if count > 1:
-            with (into / f"part-{len(parts)}.csv").open("ab" if size else "wb", buffering=0) as out:
+            with (into / f"part-{parts}.csv").open("ab" if size else "wb", buffering=0) as out:
                 out.write(block)
         size += len(block)
-    last = into / f"part-{len(parts)}.csv" if count > 1 else path
-    return (*parts, Part(last, before, look.lines - before)) if size and look.alike else None
+    if not size or not look.alike:
+        raise NotPlain("there is no line, or lines end in different ways")
+    yield Part(into / f"part-{parts}.csv" if count > 1 else path, before, look.lines - before)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

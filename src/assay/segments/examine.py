@@ -78,6 +78,7 @@ def _quickly(
 ) -> Examination | None:
     """The quick pass over a CSV file; None where it has a doubt, whatever that is: the exact pass finds out."""
     from assay.readers import csv
+    from assay.readers.plain import NotPlain
 
     try:
         dialect = csv.detect(path, hints, whole=False)
@@ -88,7 +89,7 @@ def _quickly(
         if located.header_row != 1 or located.duplicates or worst(located.findings) == "error":
             return None
         return quick(engine, contract, located, text, dialect, scratch, stamp)
-    except (EngineFailed, Rejected, UnicodeError):
+    except (EngineFailed, NotPlain, Rejected, UnicodeError):
         return None
 
 

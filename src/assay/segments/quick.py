@@ -1,12 +1,12 @@
 """The quick pass: a plain CSV file is typed and written by the engine in one go, which stops at the first doubt.
 
-It only decides. What it lets pass, the exact pass would let pass as the same rows; where it raises `EngineFailed`,
+It only decides. What it lets pass, the exact pass would let pass as the same rows; where it raises instead,
 the exact pass finds what is wrong, or that nothing is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,27 +35,30 @@ def quick(
 ) -> Examination:
     """The typed rows of a file in UTF-8 whose first record is the header, in Parquet files with their row numbers.
 
-    Raises `EngineFailed` at the first doubt.
+    Raises `EngineFailed` or `NotPlain` at the first doubt.
     """
     from assay.readers.plain import Part, cut, is_plain
 
-    parts = cut(text, dialect, scratch, max(1, min(engine.threads, text.stat().st_size // PART_BYTES)))
-    if parts is None:
-        raise EngineFailed("the file is not plain")
+    parts: list[Part] = []
+    files: list[Path] = []
+
+    def statements(given: Iterable[Part]) -> Iterator[str]:
+        parts.clear()
+        files.clear()
+        for part in given:
+            parts.append(part)
+            files.append(scratch / f"quick-{len(files)}.parquet")
+            yield _statement(contract, located, part, dialect, files[-1], stamp)
+
+    def records(given: Iterable[Part]) -> int:
+        """Writes the parts, one while the next is still being cut; how many records they hold, the header included."""
+        return 1 + int(sum(engine.side_by_side(statements(given))))
+
+    count = max(1, min(engine.threads, text.stat().st_size // PART_BYTES))
+    found = records(cut(text, dialect, scratch, count))
     lines = sum(part.lines for part in parts)
-    files = [scratch / f"quick-{number}.parquet" for number, _ in enumerate(parts)]
-
-    def records(parts: Sequence[Part]) -> int:
-        """Writes the parts; how many records they hold, the header included."""
-        statements = [
-            _statement(contract, located, part, dialect, file, stamp) for part, file in zip(parts, files, strict=True)
-        ]
-        return 1 + int(sum(engine.side_by_side(statements)))
-
-    found = records(parts)
     if found < lines and len(parts) > 1:
         # Some cells hold line ends, so that lines are no measure for the numbers of the rows: read it as one part.
-        del files[1:]
         found = records([Part(text, 0, lines)])
     if found < lines and not is_plain(text, dialect):
         raise EngineFailed("there are blank lines")
