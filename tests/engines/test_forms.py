@@ -165,6 +165,24 @@ def test_a_text_is_taken_exactly_or_refused(
         ("46027", forms.KIND_NUMBER, DAY, {"formats": ("excel",)}, date(2026, 1, 5)),
         ("true", forms.KIND_BOOLEAN, FieldType("boolean"), {"true_words": ("J",), "false_words": ("N",)}, True),
         ("true", forms.KIND_BOOLEAN, MONEY, {}, REFUSED),
+        # JSON may have exponents.
+        ("1.5e3", forms.KIND_NUMBER, MONEY, {}, Decimal("1500.00")),
+        ("1.5E7", forms.KIND_NUMBER, MONEY, {}, Decimal("15000000.00")),
+        ("-1.25E+1", forms.KIND_NUMBER, MONEY, {}, Decimal("-12.50")),
+        ("5e-2", forms.KIND_NUMBER, MONEY, {}, Decimal("0.05")),
+        ("5e-3", forms.KIND_NUMBER, MONEY, {}, REFUSED),
+        ("1.2345e1", forms.KIND_NUMBER, MONEY, {}, REFUSED),
+        ("1500e-2", forms.KIND_NUMBER, MONEY, {}, Decimal("15.00")),
+        ("1e10", forms.KIND_NUMBER, MONEY, {}, REFUSED),
+        ("0e0", forms.KIND_NUMBER, MONEY, {}, Decimal("0.00")),
+        ("1.5e3", forms.KIND_NUMBER, WHOLE, {}, 1500),
+        ("1.5e0", forms.KIND_NUMBER, WHOLE, {}, REFUSED),
+        ("1e999", forms.KIND_NUMBER, WHOLE, {}, REFUSED),
+        ("1e-999", forms.KIND_NUMBER, MONEY, {}, REFUSED),
+        ("1e1000", forms.KIND_NUMBER, MONEY, {}, REFUSED),
+        ("1.5e3", forms.KIND_NUMBER, FieldType("double"), {}, 1500.0),
+        ("1.5e3", forms.KIND_NUMBER, FieldType("string"), {}, "1.5e3"),
+        ("1.5e3", forms.KIND_TEXT, MONEY, {}, REFUSED),
         ("2026", forms.KIND_DATE, WHOLE, {}, REFUSED),
     ],
 )  # fmt: skip
@@ -187,3 +205,18 @@ def test_what_is_taken_as_a_number_reads_back_as_the_same_digits(engine: Engine,
     digits = "".join(c for c in text if c.isdigit() or c == ".")
     assert abs(value) == Decimal(digits or "0")
     assert (value < 0) == (("-" in text or "(" in text) and value != 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    whole=st.integers(0, 10**9), fraction=st.from_regex("(?:[.][0-9]{1,6})?", fullmatch=True),
+    exponent=st.integers(-10, 9), sign=st.sampled_from(["", "-"]), scale=st.integers(0, 6),
+)  # fmt: skip
+def test_a_number_with_an_exponent_is_taken_where_its_value_is_exact(
+    engine: Engine, whole: int, fraction: str, exponent: int, sign: str, scale: int
+) -> None:
+    """Another arithmetic says what the value is and whether the type can hold it."""
+    text = f"{sign}{whole}{fraction}e{exponent}"
+    sent = Decimal(text)
+    held = sent == sent.quantize(Decimal(1).scaleb(-scale)) and abs(sent) < Decimal(10) ** (18 - scale)
+    assert read(engine, text, field(FieldType("decimal", 18, scale)), forms.KIND_NUMBER) == (sent if held else REFUSED)

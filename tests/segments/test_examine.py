@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,23 @@ def rows(engine: Engine, found: Examination) -> list[tuple[Any, ...]]:
 
 def said(found: Examination) -> dict[str, Finding]:
     return {one.kind: one for one in found.findings}
+
+
+def test_json_may_write_a_number_with_an_exponent(engine: Engine, tmp_path: Path) -> None:
+    """It is the same number where the type can hold it; as a text it stays what was sent."""
+    path = tmp_path / "file.json"
+    path.write_text('[{"amount": 1.5E7, "whole": 2e3, "who": 1E5}, {"amount": 1e-2, "whole": 7, "who": "x"}]')
+    wanted = contract(field("amount", MONEY), field("whole", WHOLE), field("who"))
+    found = examine(path, wanted, ReaderHints(), engine, tmp_path)
+    assert not found.refused
+    assert rows(engine, found) == [
+        (Decimal("15000000.00"), 2000, "1E5", None, 1), (Decimal("0.01"), 7, "x", None, 2),
+    ]  # fmt: skip
+    path.write_text('[{"amount": 1.2345e1, "whole": 1.5e0, "who": "x"}]')
+    refused = examine(path, wanted, ReaderHints(), engine, tmp_path)
+    assert {(one.field, one.kind) for one in refused.findings} == {
+        ("amount", "type_mismatch"), ("whole", "type_mismatch"),
+    }  # fmt: skip
 
 
 def test_a_good_file_is_typed_with_the_numbers_of_its_rows(engine: Engine, look: Any) -> None:

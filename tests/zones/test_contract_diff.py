@@ -91,6 +91,8 @@ FIELD_TABLE = [
     (("logicalType: boolean", extras("{property: trueWords, value: [x]}", "{property: falseWords, value: [y]}")),
      ("logicalType: boolean", extras("{property: trueWords, value: [y]}", "{property: falseWords, value: [x]}")),
      "boolean_words", "deliverer consumer"),
+    (("logicalType: boolean", extras("{property: trueWords, value: [Straße]}")),
+     ("logicalType: boolean", extras("{property: trueWords, value: [STRASSE]}")), "boolean_words_removed", "deliverer"),
     # limits
     (AMOUNT, (*AMOUNT, "logicalTypeOptions: {minimum: 0}"), "minimum", "deliverer"),
     ((*AMOUNT, "logicalTypeOptions: {minimum: 0}"), AMOUNT, "minimum", "consumer"),

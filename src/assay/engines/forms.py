@@ -234,7 +234,7 @@ def _form(field: Field, text: str, kind: str | None) -> str:
         declared = f"regexp_full_match({text}, {literal(_number_form(field))})"
         if kind is None:
             return declared
-        plain = f"regexp_full_match({text}, {literal(_plain_form(field))})"
+        plain = f"regexp_full_match({_own_number(field, text)}, {literal(_plain_form(field))})"
         exact = f"{kind} = {KIND_NUMBER}" if name != "double" else f"{kind} IN ({KIND_NUMBER}, {KIND_ROUNDED})"
         as_text = "false" if field.numbers_as_text == "reject" else f"{kind} = {KIND_TEXT} AND {declared}"
         return f"(CASE WHEN {exact} THEN {plain} ELSE {as_text} END)"
@@ -270,8 +270,13 @@ def _typed(field: Field, text: str, kind: str | None) -> str:
         declared = _number(field, text)
         if kind is None:
             return declared
-        whole = f"regexp_replace({text}, '\\.0+$', '')" if name == "integer" else text
-        return f"CASE WHEN {kind} = {KIND_TEXT} THEN {declared} ELSE TRY_CAST({whole} AS {target}) END"
+        own = _own_number(field, text)
+        if name == "decimal":
+            own = _as_decimal(own, *_decimal(field))
+        else:
+            whole = f"regexp_replace({own}, '\\.0*$', '')" if name == "integer" else own
+            own = f"TRY_CAST({whole} AS {target})"
+        return f"CASE WHEN {kind} = {KIND_TEXT} THEN {declared} ELSE {own} END"
     if name == "boolean":
         declared = _is_one_of(text, field.true_words)
         return declared if kind is None else f"CASE {kind} WHEN {KIND_BOOLEAN} THEN {text} = 'true' ELSE {declared} END"
@@ -323,8 +328,29 @@ def _plain_form(field: Field) -> str:
     if field.type.kind == "double":
         return r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
     if field.type.kind == "integer":
-        return r"-?[0-9]+(?:\.0+)?"
+        return r"-?[0-9]+(?:\.0*)?"
     return rf"-?[0-9]+(?:\.[0-9]{{0,{field.type.scale or 0}}}0*)?"
+
+
+def _own_number(field: Field, text: str) -> str:
+    """SQL: a number that the file itself typed, as a field of exact numbers takes it: an exponent is written out.
+
+    Some programs write `1.5E7` into JSON for 15000000. Moving the point loses nothing, as a cast might.
+    """
+    if field.type.kind == "double":
+        return text
+
+    def part(pattern: str) -> str:
+        return f"regexp_extract({text}, {literal(pattern)}, 1)"
+
+    whole, fraction = part("^-?([0-9]+)"), part(r"\.([0-9]+)")
+    digits = f"({whole} || {fraction})"
+    point = f"(length({whole}) + TRY_CAST({part('[eE]([+-]?[0-9]{1,3})$')} AS INTEGER))"
+    # A point that falls outside of the digits gets zeros to stand between.
+    padded = f"(repeat('0', 1 - {point}) || {digits} || repeat('0', {point} - length({digits})))"
+    before = f"greatest({point}, 1)"
+    out = f"{part('^(-?)')} || left({padded}, {before}) || '.' || substr({padded}, {before} + 1)"
+    return f"(CASE WHEN contains({text}, 'e') OR contains({text}, 'E') THEN {out} ELSE {text} END)"
 
 
 def _number_form(field: Field) -> str:

@@ -152,7 +152,7 @@ def _may_be_a_value(word: str, one: Field) -> bool:
     if one.type.kind == "string":
         return True
     if one.type.kind == "boolean":
-        return word.casefold() in {spoken.casefold() for spoken in (*one.true_words, *one.false_words)}
+        return word.lower() in {spoken.lower() for spoken in (*one.true_words, *one.false_words)}
     return any(character.isdigit() for character in word)
 
 
@@ -220,8 +220,8 @@ def _numbers(old: Field, new: Field) -> Iterator[Change]:
 def _words(old: Field, new: Field) -> Iterator[Change]:
     if old.type.kind != "boolean" or new.type.kind != "boolean":
         return
-    before = {word.casefold(): True for word in old.true_words} | {word.casefold(): False for word in old.false_words}
-    after = {word.casefold(): True for word in new.true_words} | {word.casefold(): False for word in new.false_words}
+    before = {word.lower(): True for word in old.true_words} | {word.lower(): False for word in old.false_words}
+    after = {word.lower(): True for word in new.true_words} | {word.lower(): False for word in new.false_words}
     turned = sorted(word for word in before if word in after and before[word] != after[word])
     if turned:
         why = "the word now means the opposite"
