@@ -15,7 +15,7 @@ import python_calamine
 from assay.readers import detect, marks, values
 from assay.readers.compound import Malformed
 from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
-from assay.readers.marks import Marks
+from assay.readers.marks import DamagedCell, Marks
 from assay.readers.refusal import unreadable
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def read(path: Path, hints: ReaderHints, folder: Path | None = None) -> tuple[Gr
             return _sheets(path, form, book, folder)
     except python_calamine.PasswordError as error:
         raise unreadable(path, "the workbook is protected by a password", next=UNPROTECT) from error
+    except DamagedCell as error:
+        raise unreadable(path, f"the workbook is damaged at {error.cell}: {error}", cells=(error.cell,)) from error
     except (python_calamine.CalamineError, Malformed, OSError, ValueError, KeyError) as error:
         raise unreadable(path, f"the workbook cannot be read: {error}") from error
 
@@ -86,9 +88,10 @@ def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid
     grids = []
     # The scan and the parser work at the same time: both leave the interpreter free for long stretches.
     with ThreadPoolExecutor(1) as pool:
-        scan = pool.submit(marks.find, path, form, [sheet.name for sheet in sheets])
+        names = [sheet.name if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet else None for sheet in sheets]
+        scan = pool.submit(marks.find, path, form, names)
         for index, sheet in enumerate(sheets):
-            if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet:
+            if names[index] is not None:
                 parsed = book.get_sheet_by_index(index)
                 grids.append(_grid(parsed, sheet, scan.result().get(index, Marks()), folder))
     return tuple(grids)

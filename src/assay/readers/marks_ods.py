@@ -16,8 +16,8 @@ _REPEAT_LIMIT = 1 << 20
 _CELLS = ("table:table-cell", "table:covered-table-cell")
 
 
-def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
-    """The marks of each sheet, by its index in `sheets`."""
+def find(path: Path, sheets: Sequence[str | None]) -> dict[int, Marks]:
+    """The marks of each work sheet, by its index in `sheets`, which has None for sheets of other kinds."""
     scan = _OdsScan()
     with zipfile.ZipFile(path) as archive, archive.open("content.xml") as file:
         walk(file, scan.start, scan.end, scan.text)

@@ -17,8 +17,8 @@ _FORMULA, _BOOLERR = (0x0006, 0x0206, 0x0406), (0x0005, 0x0205)
 _TELLING = frozenset({_EOF, _BOF, _ROW, _COLINFO, *_FORMULA, *_BOOLERR})
 
 
-def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
-    """The marks of each sheet, by its index in `sheets`."""
+def find(path: Path, sheets: Sequence[str | None]) -> dict[int, Marks]:
+    """The marks of each work sheet, by its index in `sheets`, which has None for sheets of other kinds."""
     data = stream(path, ("workbook", "book"))
     offsets = _sheet_offsets(data)
     if len(offsets) != len(sheets):

@@ -20,8 +20,8 @@ _TELLING = frozenset({_ROW, _CELL_ERROR, _FORMULA_ERROR, _COLUMN, _MERGED})
 _COLUMNS = 16_384
 
 
-def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
-    """The marks of each sheet, by its index in `sheets`."""
+def find(path: Path, sheets: Sequence[str | None]) -> dict[int, Marks]:
+    """The marks of each work sheet, by its index in `sheets`, which has None for sheets of other kinds."""
     with zipfile.ZipFile(path) as archive:
         actual = parts_by_name(archive)
         targets = relationships(archive, actual, "xl/workbook.bin")

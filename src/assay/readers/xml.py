@@ -20,6 +20,18 @@ def walk(
     text: Callable[[str], None] | None = None,
 ) -> None:
     """Calls back for every element and text of a document; raises `Malformed` where entities could be declared."""
+    parser = parser_of(start, end, text)
+    for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+        parser.Parse(chunk, False)
+    parser.Parse(b"", True)
+
+
+def parser_of(
+    start: Callable[[str, dict[str, str]], None],
+    end: Callable[[str], None] | None = None,
+    text: Callable[[str], None] | None = None,
+) -> expat.XMLParserType:
+    """A parser that calls back, and refuses a document type."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = start
@@ -28,9 +40,7 @@ def walk(
         parser.EndElementHandler = end
     if text is not None:
         parser.CharacterDataHandler = text
-    for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-        parser.Parse(chunk, False)
-    parser.Parse(b"", True)
+    return parser
 
 
 def declares_doctype(start: bytes) -> bool:
