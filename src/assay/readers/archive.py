@@ -109,6 +109,8 @@ def _check_part(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, f
 def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
     if len(members) > MEMBERS:
         raise unreadable(path, f"the workbook holds {len(members)} parts; at most {MEMBERS} are accepted")
+    if len({member.filename.replace("\\", "/").casefold() for member in members}) < len(members):
+        raise unreadable(path, "the workbook holds two parts of one name")
     total = sum(member.file_size for member in members)
     _Flow(path, limits).check(total)
 

@@ -14,7 +14,7 @@ import python_calamine
 
 from assay.readers import detect, marks, values
 from assay.readers.compound import Malformed
-from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
+from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 from assay.readers.marks import DamagedCell, Marks
 from assay.readers.refusal import unreadable
 
@@ -27,9 +27,6 @@ UNPROTECT = "remove the password and deliver the file again"
 
 #: The parser lays a sheet out as a full rectangle of 24 bytes a cell, so that one stray cell costs gigabytes.
 CELLS_PER_SHEET = 60_000_000
-
-#: No sheet of any format is longer.
-ROWS = 1 << 20
 
 #: Rows taken apart from the rest, because they often mix texts into columns of numbers.
 HEAD_ROWS = 100
@@ -92,7 +89,11 @@ def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid
         scan = pool.submit(marks.find, path, form, names)
         for index, sheet in enumerate(sheets):
             if names[index] is not None:
-                parsed = book.get_sheet_by_index(index)
+                try:
+                    parsed = book.get_sheet_by_index(index)
+                except python_calamine.CalamineError:
+                    scan.result()  # where the scan fails too, it tells the place
+                    raise
                 grids.append(_grid(parsed, sheet, scan.result().get(index, Marks()), folder))
     return tuple(grids)
 

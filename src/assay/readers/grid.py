@@ -14,7 +14,8 @@ import pyarrow as pa
 ROWS_PER_CHUNK = 20_000
 CELLS_PER_CHUNK = 2_000_000
 
-#: The widest sheet that is read: as wide as a workbook's sheet can be.
+#: The longest and the widest sheet of a workbook; wider tables of other formats are not read either.
+ROWS = 1 << 20
 COLUMNS = 16_384
 
 #: A block of cells of a sheet, zero-based and inclusive: first row, first column, last row, last column.

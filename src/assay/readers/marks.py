@@ -15,7 +15,7 @@ from pathlib import Path
 
 from assay.findings import Cell, column_letter
 from assay.readers.compound import Malformed
-from assay.readers.grid import Block
+from assay.readers.grid import COLUMNS, ROWS, Block
 from assay.readers.xml import XmlError
 
 UNCALCULATED = "formula without a stored value"
@@ -50,6 +50,21 @@ class DamagedCell(Malformed):
         """Its place as people name it."""
         letter = None if self.column is None or self.column < 0 else column_letter(self.column)
         return Cell(self.row + 1, letter, sheet=self.sheet)
+
+
+class CellOrder:
+    """Holds cells to the order that the fast parser takes for granted: it loses or misplaces others."""
+
+    def __init__(self) -> None:
+        self._row = self._column = -1
+
+    def check(self, row: int, column: int) -> None:
+        """Raises `DamagedCell` for a cell that does not stand behind all cells before it, or beyond any sheet."""
+        if (row, column) <= (self._row, self._column):
+            raise DamagedCell("the cell is not in the order of rows and columns", row, column)
+        if row >= ROWS or column >= COLUMNS:
+            raise DamagedCell("the cell lies beyond any sheet", row, column)
+        self._row, self._column = row, column
 
 
 def find(path: Path, form: str, sheets: Sequence[str | None]) -> dict[int, Marks]:

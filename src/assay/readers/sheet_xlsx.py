@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from assay.readers.compound import Malformed
+from assay.readers.grid import COLUMNS, ROWS
 from assay.readers.marks import UNCALCULATED, DamagedCell, Marks
 from assay.readers.skim import Skimmer, below
 from assay.readers.strings_xlsx import TEXT, Text
 from assay.readers.xml import local, parser_of
 
-_ROWS, _COLUMNS = 1 << 20, 16_384
 _PLACE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_INDEX = re.compile(r"[0-9]+")
+_INDEX = re.compile(r"[0-9]{1,9}")
 _TYPES = frozenset({"n", "s", "b", "e", "d", "str", "inlineStr"})
 
 #: A reference (`&#65;`) in the attributes of a cell, which the fast parser does not follow.
@@ -69,14 +69,14 @@ def position(place: str) -> tuple[int, int]:
     column = 0
     for letter in found[1].upper():
         column = column * 26 + ord(letter) - 64
-    if column > _COLUMNS or int(found[2]) > _ROWS:
-        raise Malformed(f"it has a cell at {place}, beyond row {_ROWS} or column {_COLUMNS}")
+    if column > COLUMNS or int(found[2]) > ROWS:
+        raise Malformed(f"it has a cell at {place}, beyond row {ROWS} or column {COLUMNS}")
     return int(found[2]) - 1, column - 1
 
 
 def hide_columns(marks: Marks, first: int, last: int) -> None:
     """Notes the columns from `first` to `last`, which count from one, as hidden."""
-    marks.hidden_columns.update(range(first - 1, min(last, _COLUMNS)))
+    marks.hidden_columns.update(range(first - 1, min(last, COLUMNS)))
 
 
 def _look(parsed: bytes) -> None:
@@ -117,7 +117,7 @@ class _PlainRows:
             if attributes and self._hides_row(attributes):
                 marks.hidden_rows.add(row)
             last = row
-        if last >= _ROWS:
+        if last >= ROWS:
             raise DamagedCell(f"row {last + 1} lies beyond any sheet", last)
         self._scan.row = last
         return found.end()
@@ -148,7 +148,7 @@ def _row_pattern(width: int, book: Workbook) -> re.Pattern[bytes]:
     """
     formula = rb'(?:<f(?: t="(?:shared|array)")?+(?: ref="[A-Z0-9:]++")?+(?: si="[0-9]++")?+(?:/>|>' + TEXT + rb"</f>))?+"
     style = rb"[0-9]++" if book.styles is None else below(book.styles)
-    number = rb'(?: t="n")?+>' + formula + rb"<v>-?+[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]{1,3})?+</v>"
+    number = rb'(?: t="n")?+>' + formula + rb"<v>-?+[0-9]{1,99}+(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]{1,2}+)?+</v>"
     forms = (
         rb's"><v>' + below(book.texts) + rb"</v>",
         rb'inlineStr"><is><t(?: xml:space="preserve")?+>' + TEXT + rb"</t></is>",
@@ -220,19 +220,19 @@ class _SheetScan:
         elif above == "c":
             self._start_content(tag)
         elif above in ("sheetData", "v", "f") or tag in ("sheetData", "row", "c"):
-            raise self._damaged(f"there is an element {tag} where none belongs")
+            raise DamagedCell(f"there is an element {tag} where none belongs", max(self.row, 0))
 
     def _start_row(self, attributes: dict[str, str]) -> None:
         before, self.row = self.row, self.row + 1
         number = attributes.get("r")
         if number is not None:
-            if _INDEX.fullmatch(number) is None:
+            if _INDEX.fullmatch(number) is None or not int(number):
                 raise DamagedCell(f'"{number[:20]}" is no number of a row', before + 1)
             self.row = int(number) - 1
         if self.row <= before:
-            raise DamagedCell(f"row {self.row + 1} stands below row {before + 1}", before)
-        if self.row >= _ROWS:
-            raise DamagedCell(f"row {self.row + 1} lies beyond any sheet", before)
+            raise DamagedCell(f"row {self.row + 1} stands below row {before + 1}", self.row)
+        if self.row >= ROWS:
+            raise DamagedCell(f"row {self.row + 1} lies beyond any sheet", self.row)
         self._column = -1
         self.parsed_rows += 1
         if _is_hidden(attributes):
@@ -242,10 +242,13 @@ class _SheetScan:
         before, self._column = self._column, self._column + 1
         place = attributes.get("r")
         if place is not None:
-            row, self._column = position(place)
+            try:
+                row, self._column = position(place)
+            except Malformed as error:
+                raise DamagedCell(str(error), self.row) from error
             if row != self.row:
                 raise DamagedCell(f"the cell {place} stands in row {self.row + 1}", self.row)
-        if not before < self._column < _COLUMNS:
+        if not before < self._column < COLUMNS:
             raise self._damaged("the cell is not in the order of the columns")
         self.width = max(self.width, self._column + 1)
         self._cell = _Cell(attributes)

@@ -18,9 +18,12 @@ def walk(
     start: Callable[[str, dict[str, str]], None],
     end: Callable[[str], None] | None = None,
     text: Callable[[str], None] | None = None,
+    cdata: Callable[[], None] | None = None,
 ) -> None:
-    """Calls back for every element and text of a document; raises `Malformed` where entities could be declared."""
+    """Calls back for every element, text and CDATA section of a document; raises `Malformed` where entities could be declared."""
     parser = parser_of(start, end, text)
+    if cdata is not None:
+        parser.StartCdataSectionHandler = cdata
     for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
         parser.Parse(chunk, False)
     parser.Parse(b"", True)
