@@ -12,9 +12,14 @@ from assay.readers import formats, sheet_xlsx, strings_xlsx
 from assay.readers.compound import Malformed
 from assay.readers.marks import DamagedCell, Marks
 from assay.readers.sheet_xlsx import Workbook, position
-from assay.readers.xml import local, walk
+from assay.readers.xml import check_root, local, walk
 
 _HEAD_BYTES = 1 << 12
+#: The namespaces of references to parts, in the form that all programs write and in the strict one.
+_RELATIONSHIPS = (
+    "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    "http://purl.oclc.org/ooxml/officeDocument/relationships",
+)
 _DIMENSION = re.compile(rb"""<(?:\w+:)?dimension\b[^>]*?\sref\s*=\s*["']([A-Z]+\d+)(?::([A-Z]+\d+))?["']""")
 
 
@@ -70,11 +75,14 @@ def sheet_parts(archive: zipfile.ZipFile, workbook: str) -> dict[str, str]:
     actual = parts_by_name(archive)
     targets = relationships(archive, actual, workbook)
     parts: dict[str, str] = {}
+    spaces: dict[str, str] = {}
 
     def sheet(name: str, attributes: dict[str, str]) -> None:
+        if not spaces:
+            check_root(name, attributes, "workbook")
+        spaces.update((key.removeprefix("xmlns:"), value) for key, value in attributes.items() if key.startswith("xmlns"))
         if local(name) == "sheet":
-            key = next((value for key, value in attributes.items() if key.endswith(":id")), "")
-            part = actual.get(targets.get(key, "").casefold())
+            part = actual.get(targets.get(_reference(attributes, spaces), "").casefold())
             title = attributes.get("name", "")
             if title in parts:
                 raise Malformed(f'it lists two sheets named "{title}"')
@@ -84,6 +92,17 @@ def sheet_parts(archive: zipfile.ZipFile, workbook: str) -> dict[str, str]:
     with archive.open(actual[workbook]) as file:
         walk(file, sheet)
     return parts
+
+
+def _reference(attributes: dict[str, str], spaces: dict[str, str]) -> str:
+    """The identity of the relationship that an entry of the list of sheets names."""
+    for attribute, value in attributes.items():
+        prefix, _, tag = attribute.rpartition(":")
+        if prefix and tag == "id":
+            if spaces.get(prefix) not in _RELATIONSHIPS:
+                raise Malformed(f"its list of sheets refers to parts by {spaces.get(prefix)}")
+            return value
+    return ""
 
 
 def parts_by_name(archive: zipfile.ZipFile) -> dict[str, str]:

@@ -6,6 +6,7 @@ cannot follow as the first text of all. What it would misread is refused here, w
 
 from __future__ import annotations
 
+import datetime
 import re
 import zipfile
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from assay.readers.grid import COLUMNS, ROWS
 from assay.readers.marks import UNCALCULATED, DamagedCell, Marks
 from assay.readers.skim import Skimmer, below
 from assay.readers.strings_xlsx import TEXT, Text
-from assay.readers.xml import local, parser_of
+from assay.readers.xml import check_root, local, parser_of
 
 _PLACE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?Z?)?")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _TYPES = frozenset({"n", "s", "b", "e", "d", "str", "inlineStr"})
 
@@ -86,6 +88,15 @@ def _look(parsed: bytes) -> None:
 
 def _is_hidden(attributes: dict[str, str]) -> bool:
     return attributes.get("hidden") in ("1", "true")
+
+
+def _is_iso(value: str) -> bool:
+    """Whether a text is a date, or a date and time, as a cell of type "d" holds it."""
+    try:
+        datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return _DATE.fullmatch(value) is not None
 
 
 class _PlainRows:
@@ -202,6 +213,8 @@ class _SheetScan:
         self._above.append(tag)
         if self._text is not None:
             self._text.start(tag)
+        elif not above:
+            check_root(name, attributes, "worksheet")
         elif self._inside:
             self._start_inside(tag, above, attributes)
         elif tag == "sheetData":
@@ -304,7 +317,7 @@ class _SheetScan:
     def _end_value(self) -> None:
         value, kind = "".join(self._value), self._cell.type
         self._cell.value = value
-        if not value or kind in ("str", "d", "inlineStr"):
+        if not value or kind in ("str", "inlineStr"):
             return
         if self.parser.CurrentByteIndex - self._value_at != len(value.encode()):
             raise self._damaged("the value of the cell is written in references")
@@ -314,6 +327,9 @@ class _SheetScan:
         elif kind == "b":
             if value not in ("0", "1"):
                 raise self._damaged("the cell is neither true nor false")
+        elif kind == "d":
+            if not _is_iso(value):
+                raise self._damaged("the cell should be a date")
         elif kind == "n":
             if _NUMBER.fullmatch(value) is None or float(value) in (float("inf"), float("-inf")):
                 raise self._damaged("the cell should be a number")

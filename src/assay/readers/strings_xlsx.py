@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from assay.readers.compound import Malformed
 from assay.readers.skim import Skimmer
-from assay.readers.xml import local, parser_of
+from assay.readers.xml import check_root, local, parser_of
 
 #: A pattern of a text without anything to be parsed; a `>` may end what only the parser knows to be no text.
 TEXT = rb"(?:[^<>&\x00-\x1f]++|[\t\n]|&(?:amp|lt|gt|quot|apos);)*+"
@@ -77,17 +77,17 @@ class _TextsScan:
         self.count += run.count(b"<si>")
         return found.end()
 
-    def _start(self, name: str, _: dict[str, str]) -> None:
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         tag = local(name)
         self._depth += 1
+        if self._depth == 1:
+            check_root(name, attributes, "sst")
         if self._text is not None:
             self._text.start(tag)
         elif tag == "si":
             if self._depth != 2:
                 raise Malformed("its shared texts are not in one list")
             self._text = Text("si")
-        elif self._depth == 1 and tag != "sst":
-            raise Malformed(f"its shared texts stand in an element {tag}")
 
     def _characters(self, data: str) -> None:
         if self._text is not None:

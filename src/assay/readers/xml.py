@@ -10,6 +10,9 @@ from assay.readers.compound import Malformed
 
 CHUNK_BYTES = 1 << 18
 
+#: The namespaces of spreadsheets, in the form that all programs write and in the strict one.
+_MAIN = ("http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://purl.oclc.org/ooxml/spreadsheetml/main")
+
 XmlError = expat.ExpatError
 
 
@@ -55,6 +58,17 @@ def declares_doctype(start: bytes) -> bool:
 def local(name: str) -> str:
     """An element's name without its prefix."""
     return name.rpartition(":")[2]
+
+
+def check_root(name: str, attributes: dict[str, str], wanted: str) -> None:
+    """Raises `Malformed` where a document's first element is not `wanted` in the namespace of spreadsheets.
+
+    Elsewhere names are compared without their namespaces, as the fast parser does.
+    """
+    prefix, _, tag = name.rpartition(":")
+    namespace = attributes.get(f"xmlns:{prefix}" if prefix else "xmlns")
+    if tag != wanted or namespace not in _MAIN:
+        raise Malformed(f"its XML begins with {tag[:40]} of {namespace}, not with {wanted} of {_MAIN[0]}")
 
 
 def _refuse_doctype(*_: object) -> None:
