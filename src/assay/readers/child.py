@@ -6,6 +6,7 @@ Run by `limits.read_limited` as `python -m assay.readers.child`, with the reques
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import resource
 import sys
@@ -37,6 +38,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def main() -> int:
     """Read the requested file; whatever happens is told in the answer file, if the process lives to write it."""
+    gc.disable()  # millions of cells make the collector busy, and what it could free ends with the process
     request = json.load(sys.stdin)
     limits = Limits(*request["limits"])
     _limit(limits)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,13 +140,21 @@ def _add(
     builder: GridBuilder, chunk: list[list[Any]], first: int, errors: dict[int, dict[int, str]], blank: int
 ) -> int:
     """Adds rows from zero-based row `first`; blank rows at the end wait, and their number is returned."""
-    for row in range(first, first + len(chunk)) if errors else ():
-        for column, text in errors.get(row, {}).items():
-            cells = chunk[row - first]
-            cells.extend([""] * (column + 1 - len(cells)))
-            cells[column] = values.ErrorCell(text)
+    if errors:
+        _put_errors(chunk, {row - first: errors[row] for row in range(first, first + len(chunk)) if row in errors})
     add = _add_rows if len(chunk) <= HEAD_ROWS else _add_columns
     return add(builder, chunk, first, blank)
+
+
+def _put_errors(chunk: list[list[Any]], errors: dict[int, dict[int, str]]) -> None:
+    """Puts the error cells into their rows of a chunk, which stay of one width."""
+    width = max([len(chunk[0]), *(1 + max(columns) for columns in errors.values())])
+    if width > len(chunk[0]):
+        for cells in chunk:
+            cells.extend([""] * (width - len(cells)))
+    for row, columns in errors.items():
+        for column, text in columns.items():
+            chunk[row][column] = values.ErrorCell(text)
 
 
 def _add_rows(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
@@ -167,7 +175,7 @@ def _add_rows(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: i
 def _add_columns(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
     from assay.readers import columns
 
-    pairs = [columns.column(column) for column in zip_longest(*chunk, fillvalue="")]
+    pairs = [columns.column(column) for column in zip(*chunk, strict=True)]
     widths = columns.widths([kinds for _, kinds in pairs], len(chunk))
     height, used = columns.last_filled(widths)
     if not height:
