@@ -183,7 +183,8 @@ def sheet_of(rows: Any) -> bytes:
     for step, head, cells in rows:
         number += step
         inside = "".join(
-            f'<c r="{letters}{number}{more}"{style}{kind}>{content}</c>' for letters, more, style, kind, content in cells
+            f'<c r="{letters}{number}{more}"{style}{kind}>{content}</c>'
+            for letters, more, style, kind, content in cells
         )
         out.append(f'<row r="{number}"{head}>{inside}</row>')
     return f'<worksheet xmlns="{MAIN}"><sheetData>{"".join(out)}</sheetData></worksheet>'.encode()
@@ -226,7 +227,8 @@ def test_skimming_a_sheet_finds_what_parsing_it_finds(tmp_path_factory: Any, row
 def test_shared_texts_are_counted_as_another_parser_counts_them(
     tmp_path_factory: Any, content: list[str], chunk: int
 ) -> None:
-    path, document = tmp_path_factory.getbasetemp() / "texts.zip", f'<sst xmlns="{MAIN}">{"".join(content)}</sst>'.encode()
+    path = tmp_path_factory.getbasetemp() / "texts.zip"
+    document = f'<sst xmlns="{MAIN}">{"".join(content)}</sst>'.encode()
     try:
         expected = sum(1 for one in ElementTree.fromstring(document) if one.tag.endswith("}si"))
     except ElementTree.ParseError:

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assay.errors import Rejected
 from assay.findings import Finding
-from assay.readers.grid import Grid
 from assay.readers.refusal import unreadable
 from assay.readers.xml import declares_doctype
 from assay.zones.limits import Limits
+
+if TYPE_CHECKING:
+    from assay.readers.grid import Grid
 
 CHUNK_BYTES = 1 << 20
 #: Small archives may compress as well as they like: a ratio only matters for what would become large.

@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import AssayError, Misconfigured, Rejected
 from assay.readers import detect
 from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.archive import Member
-from assay.readers.grid import Grid, TooWide
+from assay.readers.cells import TooWide
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
+
+if TYPE_CHECKING:
+    from assay.readers.grid import Grid
 
 #: What a grid may take on disk: a cell of a wide, empty file takes five times as much there as in its file.
 DISK_FACTOR = 6

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import python_calamine
 
 from assay.readers import detect, marks, values
+from assay.readers.cells import CELLS_PER_CHUNK, COLUMNS, ROWS, ROWS_PER_CHUNK, Kind
 from assay.readers.compound import Malformed
-from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 from assay.readers.marks import DamagedCell, Marks
 from assay.readers.refusal import unreadable
 
 if TYPE_CHECKING:
+    from assay.readers.grid import Grid, GridBuilder
     from assay.zones.model import ReaderHints
 
 FORMS = ("xlsx", "xlsb", "xls", "ods")
@@ -83,8 +85,9 @@ def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid
     if not sheets:
         raise Malformed("it lists no sheets")
     grids = []
-    # The scan and the parser work at the same time: both leave the interpreter free for long stretches.
-    with ThreadPoolExecutor(1) as pool:
+    # The parser leaves the interpreter free: meanwhile the parts are scanned, and the modules for the cells loaded.
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(importlib.import_module, "assay.readers.columns")
         names = [sheet.name if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet else None for sheet in sheets]
         scan = pool.submit(marks.find, path, form, names)
         for index, sheet in enumerate(sheets):
@@ -99,6 +102,8 @@ def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid
 
 
 def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
+    from assay.readers.grid import GridBuilder
+
     builder = GridBuilder(sheet.name, sheet.visible != python_calamine.SheetVisibleEnum.Visible, folder, typed=True)
     errors: dict[int, dict[int, str]] = {}
     for (row, column), text in found.errors.items():
@@ -106,9 +111,15 @@ def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
             raise Malformed(f"the sheet {sheet.name} has a cell beyond row {ROWS} or column {COLUMNS}")
         errors.setdefault(row, {})[column] = text
     first = blank = width = 0
-    for chunk in _chunks(parsed, max(errors, default=-1)):
-        blank = _add(builder, chunk, first, errors, blank)
-        first, width = first + len(chunk), max(width, len(chunk[0]))
+    # One chunk becomes Arrow while the parser hands over the next.
+    with ThreadPoolExecutor(1) as pool:
+        added: Future[int] | None = None
+        for chunk in _chunks(parsed, max(errors, default=-1)):
+            blank = blank if added is None else added.result()
+            added = pool.submit(_add, builder, chunk, first, errors, blank)
+            first, width = first + len(chunk), max(width, len(chunk[0]))
+        if added is not None:
+            added.result()
     merged = [(top, left, bottom, right) for (top, left), (bottom, right) in parsed.merged_cell_ranges or ()]
     return builder.build(
         merged=sorted(set(merged or found.merged)),

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.findings import Cell, column_letter
+from assay.readers.cells import COLUMNS, ROWS, Block
 from assay.readers.compound import Malformed
-from assay.readers.grid import COLUMNS, ROWS, Block
 from assay.readers.xml import XmlError
 
 UNCALCULATED = "formula without a stored value"

@@ -13,9 +13,10 @@ from assay.readers.xml import walk
 
 _ERROR_TEXT = re.compile(r"#(?:NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A)|Err:\d+")
 _REPEAT_LIMIT = 1 << 20
+_NUMBER = re.compile(r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?")
 #: The type of a cell → the attribute that holds its value, and how that is written.
 _VALUES = {
-    **dict.fromkeys(("float", "percentage", "currency"), ("office:value", re.compile(r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?"))),
+    **dict.fromkeys(("float", "percentage", "currency"), ("office:value", _NUMBER)),
     "date": ("office:date-value", re.compile(r"-?[0-9]+-[0-9]{2}-[0-9]{2}(?:T[0-9:.]+Z?)?")),
     "time": ("office:time-value", re.compile(r"-?P[0-9YMDTHS.,]+")),
     "boolean": ("office:boolean-value", re.compile("true|false|TRUE|FALSE")),

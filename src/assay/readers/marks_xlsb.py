@@ -11,8 +11,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from assay.readers.cells import COLUMNS
 from assay.readers.compound import Malformed
-from assay.readers.grid import COLUMNS
 from assay.readers.marks import BIFF_ERRORS, CellOrder, DamagedCell, Marks
 from assay.readers.marks_xlsx import parts_by_name, relationships
 

@@ -80,7 +80,8 @@ def sheet_parts(archive: zipfile.ZipFile, workbook: str) -> dict[str, str]:
     def sheet(name: str, attributes: dict[str, str]) -> None:
         if not spaces:
             check_root(name, attributes, "workbook")
-        spaces.update((key.removeprefix("xmlns:"), value) for key, value in attributes.items() if key.startswith("xmlns"))
+        declared = (key for key in attributes if key.startswith("xmlns"))
+        spaces.update((key.removeprefix("xmlns:"), attributes[key]) for key in declared)
         if local(name) == "sheet":
             part = actual.get(targets.get(_reference(attributes, spaces), "").casefold())
             title = attributes.get("name", "")

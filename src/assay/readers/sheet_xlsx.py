@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from xml.parsers import expat
 
+from assay.readers.cells import COLUMNS, ROWS
 from assay.readers.compound import Malformed
-from assay.readers.grid import COLUMNS, ROWS
 from assay.readers.marks import UNCALCULATED, DamagedCell, Marks
 from assay.readers.skim import Skimmer, below
 from assay.readers.strings_xlsx import TEXT, Text
@@ -157,7 +157,8 @@ def _row_pattern(width: int, book: Workbook) -> re.Pattern[bytes]:
 
     No form overlaps with another, so that nothing is tried twice: a row fits at the first try or is parsed.
     """
-    formula = rb'(?:<f(?: t="(?:shared|array)")?+(?: ref="[A-Z0-9:]++")?+(?: si="[0-9]++")?+(?:/>|>' + TEXT + rb"</f>))?+"
+    shared = rb'(?: t="(?:shared|array)")?+(?: ref="[A-Z0-9:]++")?+(?: si="[0-9]++")?+'
+    formula = rb"(?:<f" + shared + rb"(?:/>|>" + TEXT + rb"</f>))?+"
     style = rb"[0-9]++" if book.styles is None else below(book.styles)
     number = rb'(?: t="n")?+>' + formula + rb"<v>-?+[0-9]{1,99}+(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]{1,2}+)?+</v>"
     forms = (

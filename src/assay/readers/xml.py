@@ -23,7 +23,10 @@ def walk(
     text: Callable[[str], None] | None = None,
     cdata: Callable[[], None] | None = None,
 ) -> None:
-    """Calls back for every element, text and CDATA section of a document; raises `Malformed` where entities could be declared."""
+    """Calls back for every element, text and CDATA section of a document.
+
+    Raises `Malformed` where entities could be declared, and `XmlError` where it is not well formed.
+    """
     parser = parser_of(start, end, text)
     if cdata is not None:
         parser.StartCdataSectionHandler = cdata
