@@ -283,6 +283,8 @@ def test_any_table_written_as_workbook_comes_back_equal_or_is_rejected(
     sent = [(number, tuple(arriving(one, dialect.null) for one in row)) for number, row in enumerate(table, 2)]
     assert rows is None or equal(rows, sent), (rows, findings)
     assert rows is not None, findings
+    exact, said = decided(engine, path, dialect.contract(), ReaderHints(), ways=("exact",))
+    assert exact is not None and equal(exact, sent), said
 
 
 # --- a damaged file is never approved with changed values ----------------------------------------------------------

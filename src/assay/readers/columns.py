@@ -88,7 +88,8 @@ def _numbers(values: Sequence[float | None]) -> tuple[pa.Array, pa.Array]:
         mended = pa.array([number_text(value) for value in numbers.take(at).to_pylist()], pa.string())
         texts = pc.replace_with_mask(texts, pc.fill_null(doubtful, False), mended)
     kinds = _kinds(texts, Kind.NUMBER)
-    large = pc.fill_null(pc.greater_equal(pc.abs(numbers), 10.0**SIGNIFICANT_DIGITS), False)
+    large = pc.and_(pc.greater_equal(pc.abs(numbers), 10.0**SIGNIFICANT_DIGITS), pc.is_finite(numbers))
+    large = pc.fill_null(large, False)
     if pc.any(large, min_count=0).as_py():
         kinds = pc.if_else(large, pa.scalar(int(Kind.ROUNDED), pa.int8()), kinds)
     return texts, kinds
