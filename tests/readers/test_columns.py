@@ -21,6 +21,8 @@ FLOATS = st.one_of(
 ONE_TYPE: list[st.SearchStrategy[Any]] = [
     FLOATS, st.text(max_size=5), st.booleans(), st.dates(), st.datetimes(), st.times(),
     st.timedeltas(), st.text(max_size=5).map(values.ErrorCell),
+    st.datetimes().map(lambda one: one.replace(microsecond=0)),
+    st.dates().map(lambda one: datetime.datetime.combine(one, datetime.time())),
 ]  # fmt: skip
 COLUMNS = st.one_of(
     *(st.lists(one, min_size=1) for one in ONE_TYPE),

@@ -242,8 +242,10 @@ def test_errors_merges_and_hidden_cells_of_a_binary_workbook_are_found(tmp_path:
     path = tmp_path / "file.xlsb"
     sheet = (
         record(60, struct.pack("<IIIIH", 1, 2, 0, 0, 1))
+        + record(145, b"")
         + row(0) + record(3, struct.pack("<II", 4, 0) + b"\x2a")
         + row(200, 0x10) + record(11, struct.pack("<II", 300, 0) + b"\x07" + bytes(200))
+        + record(146, b"")
         + record(176, struct.pack("<4I", 0, 1, 2, 3))
     )  # fmt: skip
     binary_workbook(path, sheet)

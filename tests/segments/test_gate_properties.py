@@ -14,23 +14,22 @@ import csv
 import io
 import os
 import random
-import re
 import secrets
-import zipfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import openpyxl
 import pytest
 import xlsxwriter
+from damages import damaged_workbook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain_reading import read_csv, read_records, same
+from plain_reading import read_csv, read_records, read_sheet, same
 
 from assay.engines.duckdb import Engine, connect
 from assay.errors import Rejected
@@ -284,14 +283,16 @@ def test_any_table_written_as_workbook_comes_back_equal_or_is_rejected(
     sent = [(number, tuple(arriving(one, dialect.null) for one in row)) for number, row in enumerate(table, 2)]
     assert rows is None or equal(rows, sent), (rows, findings)
     assert rows is not None, findings
+    exact, said = decided(engine, path, dialect.contract(), ReaderHints(), ways=("exact",))
+    assert exact is not None and equal(exact, sent), said
 
 
 # --- a damaged file is never approved with changed values ----------------------------------------------------------
 
-MUTATIONS = 480
-WORKBOOK_MUTATIONS = 20
+MUTATIONS = 400
+WORKBOOK_MUTATIONS = 100
 SLOW_MUTATIONS = 10_000
-SLOW_WORKBOOK_MUTATIONS = 300
+SLOW_WORKBOOK_MUTATIONS = 3_000
 
 
 def numbers(seed: str, count: int) -> Iterator[tuple[str, random.Random]]:
@@ -450,47 +451,12 @@ def test_ten_thousand_mutated_text_files_are_never_approved_with_changed_values(
 SHEET_KINDS = ("id", "text", "code", "whole", "money", "flag")
 
 
-def damaged_workbook(data: bytes, chance: random.Random) -> tuple[bytes, bool]:
-    """Bits flipped in the archive, its end lost, or the sheet's own XML changed and packed again (True)."""
-    if chance.random() < 0.4:
-        flipped = bytearray(data)
-        for _ in range(chance.randint(1, 3)):
-            flipped[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        return bytes(flipped) if chance.random() < 0.8 else data[: chance.randrange(len(data))], False
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
-        for member in source.infolist():
-            content = source.read(member)
-            if member.filename in ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"):
-                content = _damaged_xml(content, chance)
-            target.writestr(member.filename, content)
-    return out.getvalue(), True
-
-
-def _damaged_xml(content: bytes, chance: random.Random) -> bytes:
-    """Other digits or letters in a number or a text, in a document that is still one.
-
-    Damages to the markup and to the references between its parts are left out: the parser of workbooks guesses there.
-    """
-    inside = list(re.finditer(rb'<t[^>]*>([^<]+)<|<c r="[A-Z]+[0-9]+"><v>([^<]+)<', content))
-    if not inside:
-        return content
-    at = chance.randrange(*next(span for span in map(chance.choice(inside).span, (1, 2)) if span[0] >= 0))
-    new = chance.choice([b"", b"0", b"7", b"x", b".", b"-", b"E", bytes([content[at] ^ 1 << chance.randrange(7)])])
-    if new == b" ":
-        return content  # whether a blank at the border of a text counts is not for two parsers to agree on
-    damaged = content[:at] + new + content[at + chance.randint(0, 1) :]
-    try:
-        ElementTree.fromstring(damaged)
-    except ElementTree.ParseError:
-        return content
-    return damaged
-
-
 def read_workbook(path: Path) -> list[list[str]] | None:
     """The same workbook by another library, with its typed cells as plain texts; None where that cannot read it."""
     try:
-        sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sheet = openpyxl.load_workbook(path, data_only=True).worksheets[0]
         records = [[_cell_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
     except Exception:  # whatever that library says of a broken file: it is no table
         return None
@@ -511,6 +477,13 @@ def _cell_text(value: Any) -> str:
 
 
 def mutate_workbooks(engine: Engine, folder: Path, seed: str, count: int) -> None:
+    """What is approved are the values that another library reads in the damaged file. Where that refuses the file, for
+    something that concerns no value, they are those of a plain reading of its XML. Where both refuse, so does the gate.
+
+    A damage inside a value that leaves a sound workbook makes another workbook, of which nobody can tell that it is
+    not the one that was meant: it is approved with the values that it holds.
+    """
+    outcomes = dict.fromkeys(("as sent", "as damaged", "rejected"), 0)
     contract = narrowed(Dialect().contract(), SHEET_KINDS)
     for name, chance in numbers(f"{seed}w", count):
         table = [some_values(chance) for _ in range(chance.randint(1, 4))]
@@ -523,18 +496,28 @@ def mutate_workbooks(engine: Engine, folder: Path, seed: str, count: int) -> Non
                 for column, value in enumerate(row):
                     if value is not None:
                         sheet.write(number, column, float(value) if isinstance(value, Decimal) else value)
-        data, repacked = damaged_workbook(path.read_bytes(), chance)
-        path.write_bytes(data)
+        path.write_bytes(damaged_workbook(path.read_bytes(), chance))
         rows, findings = decided(engine, path, contract, ReaderHints())
         told = f"replay with ASSAY_MUTATION={name} and -k workbook: {path.read_bytes()!r}"
         whole = [(number, tuple(arriving(one, "") for one in row)) for number, row in enumerate(sent, start=2)]
-        records = read_workbook(path)
-        other = None if records is None else read_records(records, contract)
-        right = rows is None or equal(rows, whole) or (other is not None and equal(rows, other))
-        # What was packed again is another valid file; where the other library refuses it, nobody can say which.
-        right = right or (repacked and records is None)
-        assert right, f"{told}\n{rows}\n{other}"
-        assert rows is not None or findings, told
+        records = read_workbook(path) or read_sheet(path)
+        expected = None if records is None else read_records(records, contract)
+        if rows is None:
+            assert findings, f"rejected without a reason: {told}"
+            outcomes["rejected"] += 1
+        else:
+            assert expected is not None and equal(bordered(rows), bordered(expected)), f"{told}\n{rows}\n{expected}"
+            outcomes["as sent" if equal(rows, whole) else "as damaged"] += 1
+    if count > 50 and "ASSAY_MUTATION" not in os.environ:
+        # Neither the gate nor the damages are so strict that nothing is left to compare.
+        assert min(outcomes.values()) > count / 50, outcomes
+    print(outcomes)
+
+
+def bordered(rows: Sequence[tuple[int, tuple[Any, ...]]]) -> list[tuple[int, tuple[Any, ...]]]:
+    """Rows without the blanks at the borders of texts: the format leaves open whether they count (`xml:space`)."""
+    stripped = ((number, (v.strip() if isinstance(v, str) else v for v in row)) for number, row in rows)
+    return [(number, tuple(None if v == "" else v for v in row)) for number, row in stripped]
 
 
 def test_a_mutated_workbook_is_never_approved_with_changed_values(engine: Engine, folder: Path) -> None:
@@ -542,7 +525,7 @@ def test_a_mutated_workbook_is_never_approved_with_changed_values(engine: Engine
 
 
 @pytest.mark.slow
-def test_hundreds_of_mutated_workbooks_are_never_approved_with_changed_values(engine: Engine, folder: Path) -> None:
+def test_thousands_of_mutated_workbooks_are_never_approved_with_changed_values(engine: Engine, folder: Path) -> None:
     seed = os.environ.get("ASSAY_MUTATION_SEED") or secrets.token_hex(4)
     print(f"ASSAY_MUTATION_SEED={seed}")
     mutate_workbooks(engine, folder, seed, SLOW_WORKBOOK_MUTATIONS)

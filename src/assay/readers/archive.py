@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assay.errors import Rejected
 from assay.findings import Finding
-from assay.readers.grid import Grid
 from assay.readers.refusal import unreadable
 from assay.readers.xml import declares_doctype
 from assay.zones.limits import Limits
+
+if TYPE_CHECKING:
+    from assay.readers.grid import Grid
 
 CHUNK_BYTES = 1 << 20
 #: Small archives may compress as well as they like: a ratio only matters for what would become large.
@@ -109,6 +111,8 @@ def _check_part(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, f
 def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
     if len(members) > MEMBERS:
         raise unreadable(path, f"the workbook holds {len(members)} parts; at most {MEMBERS} are accepted")
+    if len({member.filename.replace("\\", "/").casefold() for member in members}) < len(members):
+        raise unreadable(path, "the workbook holds two parts of one name")
     total = sum(member.file_size for member in members)
     _Flow(path, limits).check(total)
 

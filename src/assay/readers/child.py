@@ -6,6 +6,7 @@ Run by `limits.read_limited` as `python -m assay.readers.child`, with the reques
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import resource
 import sys
@@ -13,15 +14,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import AssayError, Misconfigured, Rejected
 from assay.readers import detect
 from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.archive import Member
-from assay.readers.grid import Grid, TooWide
+from assay.readers.cells import TooWide
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
+
+if TYPE_CHECKING:
+    from assay.readers.grid import Grid
 
 #: What a grid may take on disk: a cell of a wide, empty file takes five times as much there as in its file.
 DISK_FACTOR = 6
@@ -37,6 +41,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def main() -> int:
     """Read the requested file; whatever happens is told in the answer file, if the process lives to write it."""
+    gc.disable()  # millions of cells make the collector busy, and what it could free ends with the process
     request = json.load(sys.stdin)
     limits = Limits(*request["limits"])
     _limit(limits)

@@ -36,8 +36,10 @@ def column(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
         flags = pa.array(values, pa.bool_())
         return pc.if_else(flags, "true", "false").cast(pa.string()), _kinds(flags, Kind.BOOLEAN)
     if types == {datetime.date}:
-        texts = pa.array([None if value is None else value.isoformat() for value in values], pa.string())
+        texts = pc.cast(pa.array(values, pa.date32()), pa.string())
         return texts, _kinds(texts, Kind.DATE)
+    if types == {datetime.datetime}:
+        return _moments(values)
     return _mixed(values)
 
 
@@ -86,10 +88,23 @@ def _numbers(values: Sequence[float | None]) -> tuple[pa.Array, pa.Array]:
         mended = pa.array([number_text(value) for value in numbers.take(at).to_pylist()], pa.string())
         texts = pc.replace_with_mask(texts, pc.fill_null(doubtful, False), mended)
     kinds = _kinds(texts, Kind.NUMBER)
-    large = pc.fill_null(pc.greater_equal(pc.abs(numbers), 10.0**SIGNIFICANT_DIGITS), False)
+    large = pc.and_(pc.greater_equal(pc.abs(numbers), 10.0**SIGNIFICANT_DIGITS), pc.is_finite(numbers))
+    large = pc.fill_null(large, False)
     if pc.any(large, min_count=0).as_py():
         kinds = pc.if_else(large, pa.scalar(int(Kind.ROUNDED), pa.int8()), kinds)
     return texts, kinds
+
+
+def _moments(values: Sequence[datetime.datetime | None]) -> tuple[pa.Array, pa.Array]:
+    moments = pa.array(values, pa.timestamp("us"))
+    try:
+        whole = pc.cast(moments, pa.timestamp("s"))
+    except pa.ArrowInvalid:
+        return _mixed(values)  # parts of seconds are written only where there are any
+    days = pc.cast(whole, pa.date32())
+    at_midnight = pc.equal(pc.cast(days, pa.timestamp("s")), whole)
+    texts = pc.if_else(at_midnight, pc.cast(days, pa.string()), pc.cast(whole, pa.string()))
+    return texts, _kinds(texts, Kind.DATE)
 
 
 def _mixed(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import python_calamine
 
 from assay.readers import detect, marks, values
+from assay.readers.cells import CELLS_PER_CHUNK, COLUMNS, ROWS, ROWS_PER_CHUNK, Kind
 from assay.readers.compound import Malformed
-from assay.readers.grid import CELLS_PER_CHUNK, COLUMNS, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
-from assay.readers.marks import Marks
+from assay.readers.marks import DamagedCell, Marks
 from assay.readers.refusal import unreadable
 
 if TYPE_CHECKING:
+    from assay.readers.grid import Grid, GridBuilder
     from assay.zones.model import ReaderHints
 
 FORMS = ("xlsx", "xlsb", "xls", "ods")
@@ -27,9 +29,6 @@ UNPROTECT = "remove the password and deliver the file again"
 
 #: The parser lays a sheet out as a full rectangle of 24 bytes a cell, so that one stray cell costs gigabytes.
 CELLS_PER_SHEET = 60_000_000
-
-#: No sheet of any format is longer.
-ROWS = 1 << 20
 
 #: Rows taken apart from the rest, because they often mix texts into columns of numbers.
 HEAD_ROWS = 100
@@ -50,6 +49,8 @@ def read(path: Path, hints: ReaderHints, folder: Path | None = None) -> tuple[Gr
             return _sheets(path, form, book, folder)
     except python_calamine.PasswordError as error:
         raise unreadable(path, "the workbook is protected by a password", next=UNPROTECT) from error
+    except DamagedCell as error:
+        raise unreadable(path, f"the workbook is damaged at {error.cell}: {error}", cells=(error.cell,)) from error
     except (python_calamine.CalamineError, Malformed, OSError, ValueError, KeyError) as error:
         raise unreadable(path, f"the workbook cannot be read: {error}") from error
 
@@ -84,17 +85,25 @@ def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid
     if not sheets:
         raise Malformed("it lists no sheets")
     grids = []
-    # The scan and the parser work at the same time: both leave the interpreter free for long stretches.
-    with ThreadPoolExecutor(1) as pool:
-        scan = pool.submit(marks.find, path, form, [sheet.name for sheet in sheets])
+    # The parser leaves the interpreter free: meanwhile the parts are scanned, and the modules for the cells loaded.
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(importlib.import_module, "assay.readers.columns")
+        names = [sheet.name if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet else None for sheet in sheets]
+        scan = pool.submit(marks.find, path, form, names)
         for index, sheet in enumerate(sheets):
-            if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet:
-                parsed = book.get_sheet_by_index(index)
+            if names[index] is not None:
+                try:
+                    parsed = book.get_sheet_by_index(index)
+                except python_calamine.CalamineError:
+                    scan.result()  # where the scan fails too, it tells the place
+                    raise
                 grids.append(_grid(parsed, sheet, scan.result().get(index, Marks()), folder))
     return tuple(grids)
 
 
 def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
+    from assay.readers.grid import GridBuilder
+
     builder = GridBuilder(sheet.name, sheet.visible != python_calamine.SheetVisibleEnum.Visible, folder, typed=True)
     errors: dict[int, dict[int, str]] = {}
     for (row, column), text in found.errors.items():
@@ -102,9 +111,15 @@ def _grid(parsed: Any, sheet: Any, found: Marks, folder: Path | None) -> Grid:
             raise Malformed(f"the sheet {sheet.name} has a cell beyond row {ROWS} or column {COLUMNS}")
         errors.setdefault(row, {})[column] = text
     first = blank = width = 0
-    for chunk in _chunks(parsed, max(errors, default=-1)):
-        blank = _add(builder, chunk, first, errors, blank)
-        first, width = first + len(chunk), max(width, len(chunk[0]))
+    # One chunk becomes Arrow while the parser hands over the next.
+    with ThreadPoolExecutor(1) as pool:
+        added: Future[int] | None = None
+        for chunk in _chunks(parsed, max(errors, default=-1)):
+            blank = blank if added is None else added.result()
+            added = pool.submit(_add, builder, chunk, first, errors, blank)
+            first, width = first + len(chunk), max(width, len(chunk[0]))
+        if added is not None:
+            added.result()
     merged = [(top, left, bottom, right) for (top, left), (bottom, right) in parsed.merged_cell_ranges or ()]
     return builder.build(
         merged=sorted(set(merged or found.merged)),
@@ -136,13 +151,21 @@ def _add(
     builder: GridBuilder, chunk: list[list[Any]], first: int, errors: dict[int, dict[int, str]], blank: int
 ) -> int:
     """Adds rows from zero-based row `first`; blank rows at the end wait, and their number is returned."""
-    for row in range(first, first + len(chunk)) if errors else ():
-        for column, text in errors.get(row, {}).items():
-            cells = chunk[row - first]
-            cells.extend([""] * (column + 1 - len(cells)))
-            cells[column] = values.ErrorCell(text)
+    if errors:
+        _put_errors(chunk, {row - first: errors[row] for row in range(first, first + len(chunk)) if row in errors})
     add = _add_rows if len(chunk) <= HEAD_ROWS else _add_columns
     return add(builder, chunk, first, blank)
+
+
+def _put_errors(chunk: list[list[Any]], errors: dict[int, dict[int, str]]) -> None:
+    """Puts the error cells into their rows of a chunk, which stay of one width."""
+    width = max([len(chunk[0]), *(1 + max(columns) for columns in errors.values())])
+    if width > len(chunk[0]):
+        for cells in chunk:
+            cells.extend([""] * (width - len(cells)))
+    for row, columns in errors.items():
+        for column, text in columns.items():
+            chunk[row][column] = values.ErrorCell(text)
 
 
 def _add_rows(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
@@ -163,7 +186,7 @@ def _add_rows(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: i
 def _add_columns(builder: GridBuilder, chunk: list[list[Any]], first: int, blank: int) -> int:
     from assay.readers import columns
 
-    pairs = [columns.column(column) for column in zip_longest(*chunk, fillvalue="")]
+    pairs = [columns.column(column) for column in zip(*chunk, strict=True)]
     widths = columns.widths([kinds for _, kinds in pairs], len(chunk))
     height, used = columns.last_filled(widths)
     if not height:

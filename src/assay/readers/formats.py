@@ -9,7 +9,8 @@ import re
 import zipfile
 from collections import Counter
 
-from assay.readers.xml import XmlError, local, walk
+from assay.readers.compound import Malformed
+from assay.readers.xml import local, walk
 
 SAMPLE_BYTES = 1 << 20
 GENERAL = "General"
@@ -27,7 +28,10 @@ _TYPE = re.compile(rb"""\bt\s*=\s*["'](\w+)["']""")
 
 
 def styles(archive: zipfile.ZipFile, part: str | None) -> list[str]:
-    """The number format of each cell style of a workbook, by the style's index; none where they are damaged."""
+    """The number format of each cell style of a workbook, by the style's index.
+
+    Raises `Malformed` or `XmlError` where they are damaged: they tell the dates among the numbers.
+    """
     codes: dict[int, str] = {}
     order: list[str] = []
     within = False
@@ -49,11 +53,11 @@ def styles(archive: zipfile.ZipFile, part: str | None) -> list[str]:
 
     if part is None:
         return []
-    try:
-        with archive.open(part) as file:
+    with archive.open(part) as file:
+        try:
             walk(file, start, end)
-    except (XmlError, KeyError, ValueError):
-        return []  # they only explain, so the cells are read without them
+        except (KeyError, ValueError) as error:
+            raise Malformed("the formats of its cells are damaged") from error
     return order
 
 

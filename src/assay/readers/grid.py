@@ -1,39 +1,20 @@
-"""A sheet as cells of text: what every reader returns, before any contract has been applied."""
+"""A sheet as cells of text: what every reader returns, before any contract has been applied.
+
+Importing this takes a moment (`cells` alone does not), so a reader that has to wait for something imports it then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import chain, zip_longest
 from pathlib import Path
 
 import pyarrow as pa
 
-#: Rows and cells gathered as Python objects before they become Arrow: bounds the memory of a reader.
-ROWS_PER_CHUNK = 20_000
-CELLS_PER_CHUNK = 2_000_000
+from assay.readers.cells import CELLS_PER_CHUNK, COLUMNS, ROWS, ROWS_PER_CHUNK, Block, Kind, TooWide
 
-#: The widest sheet that is read: as wide as a workbook's sheet can be.
-COLUMNS = 16_384
-
-#: A block of cells of a sheet, zero-based and inclusive: first row, first column, last row, last column.
-Block = tuple[int, int, int, int]
-
-
-class Kind(IntEnum):
-    """What a cell was in the file; its text alone cannot tell a number from a text of digits."""
-
-    EMPTY = 0
-    TEXT = 1
-    NUMBER = 2
-    DATE = 3
-    BOOLEAN = 4
-    ERROR = 5
-    TIME = 6
-    DURATION = 7
-    #: A whole number with more digits than a workbook keeps: the last ones are gone.
-    ROUNDED = 8
+__all__ = ["CELLS_PER_CHUNK", "COLUMNS", "ROWS", "ROWS_PER_CHUNK", "Block", "Grid", "GridBuilder", "Kind", "TooWide"]
 
 
 @dataclass(frozen=True)
@@ -169,10 +150,6 @@ class GridBuilder:
             self._chunks.prepend(table)
         else:
             self._chunks.append(table)
-
-
-class TooWide(Exception):
-    """A row has more cells than any sheet."""
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:

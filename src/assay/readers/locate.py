@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -126,18 +126,22 @@ def _best(grid: Grid, known: Mapping[str, str], hints: ReaderHints) -> _Candidat
             found = _candidate(grid, position, rows, known)
             if found.matches and (best is None or found.score > best.score):
                 best = found
+        if best is not None and best.rows == 1 and len(best.matches) == len(set(known.values())):
+            break  # no row further down can be better
     return best
 
 
-def _positions(grid: Grid, known: Mapping[str, str], hints: ReaderHints) -> Iterable[int]:
+def _positions(grid: Grid, known: Mapping[str, str], hints: ReaderHints) -> Iterator[int]:
     """Where a header may stand: at the declared row, near the top, or wherever one of the names stands."""
     numbers = grid.table["row"]
     if hints.header_row is not None:
         where = pc.index(numbers, pa.scalar(hints.header_row, pa.int64())).as_py()
-        return [where] if where >= 0 else []
-    top = list(range(min(grid.height, HEADER_WITHIN_ROWS)))
+        if where >= 0:
+            yield where
+        return
+    yield from range(min(grid.height, HEADER_WITHIN_ROWS))
     if grid.height <= HEADER_WITHIN_ROWS:
-        return top
+        return
     further: set[int] = set()
     words = pa.array([word for word in known if word], pa.string())
     for index in range(grid.width):
@@ -145,7 +149,7 @@ def _positions(grid: Grid, known: Mapping[str, str], hints: ReaderHints) -> Iter
         hits = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(below)), value_set=words)
         places = pc.indices_nonzero(pc.fill_null(hits, False)).to_pylist()[:FURTHER_ROWS]
         further.update(place + HEADER_WITHIN_ROWS for place in places)
-    return [*top, *sorted(further)[:FURTHER_ROWS]]
+    yield from sorted(further)[:FURTHER_ROWS]
 
 
 def _candidate(grid: Grid, position: int, rows: int, known: Mapping[str, str]) -> _Candidate:

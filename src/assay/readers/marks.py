@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assay.findings import Cell, column_letter
+from assay.readers.cells import COLUMNS, ROWS, Block
 from assay.readers.compound import Malformed
-from assay.readers.grid import Block
 from assay.readers.xml import XmlError
 
 UNCALCULATED = "formula without a stored value"
@@ -37,8 +38,40 @@ class Marks:
     formats: dict[int, str] = field(default_factory=dict)
 
 
-def find(path: Path, form: str, sheets: Sequence[str]) -> dict[int, Marks]:
-    """The marks of a workbook by the index of the sheet in `sheets`; raises `Malformed` for damaged content."""
+class DamagedCell(Malformed):
+    """A cell that the fast parser would not read as it is written; `column` is None for a whole row."""
+
+    def __init__(self, what: str, row: int, column: int | None = None, sheet: str | None = None) -> None:
+        super().__init__(what)
+        self.row, self.column, self.sheet = row, column, sheet
+
+    @property
+    def cell(self) -> Cell:
+        """Its place as people name it."""
+        letter = None if self.column is None or self.column < 0 else column_letter(self.column)
+        return Cell(self.row + 1, letter, sheet=self.sheet)
+
+
+class CellOrder:
+    """Holds cells to the order that the fast parser takes for granted: it loses or misplaces others."""
+
+    def __init__(self) -> None:
+        self._row = self._column = -1
+
+    def check(self, row: int, column: int) -> None:
+        """Raises `DamagedCell` for a cell that does not stand behind all cells before it, or beyond any sheet."""
+        if (row, column) <= (self._row, self._column):
+            raise DamagedCell("the cell is not in the order of rows and columns", row, column)
+        if row >= ROWS or column >= COLUMNS:
+            raise DamagedCell("the cell lies beyond any sheet", row, column)
+        self._row, self._column = row, column
+
+
+def find(path: Path, form: str, sheets: Sequence[str | None]) -> dict[int, Marks]:
+    """The marks of a workbook's work sheets by their index in `sheets`, which has None for sheets of other kinds.
+
+    Raises `Malformed` for damaged content.
+    """
     try:
         return _finder(form)(path, sheets)
     except (
@@ -47,7 +80,7 @@ def find(path: Path, form: str, sheets: Sequence[str]) -> dict[int, Marks]:
         raise Malformed(f"damaged content ({error})") from error
 
 
-def _finder(form: str) -> Callable[[Path, Sequence[str]], dict[int, Marks]]:
+def _finder(form: str) -> Callable[[Path, Sequence[str | None]], dict[int, Marks]]:
     if form == "xlsx":
         from assay.readers import marks_xlsx
 

@@ -11,17 +11,22 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from assay.readers.cells import COLUMNS
 from assay.readers.compound import Malformed
-from assay.readers.marks import BIFF_ERRORS, Marks
+from assay.readers.marks import BIFF_ERRORS, CellOrder, DamagedCell, Marks
 from assay.readers.marks_xlsx import parts_by_name, relationships
 
-_ROW, _CELL_ERROR, _FORMULA_ERROR, _COLUMN, _SHEET, _MERGED = 0, 3, 11, 60, 156, 176
-_TELLING = frozenset({_ROW, _CELL_ERROR, _FORMULA_ERROR, _COLUMN, _MERGED})
-_COLUMNS = 16_384
+_ROW, _CELL_ERROR, _CELL_BOOLEAN, _CELL_TEXT, _FORMULA_BOOLEAN, _FORMULA_ERROR = 0, 3, 4, 7, 10, 11
+_COLUMN, _SHEET, _MERGED, _DATA, _DATA_END = 60, 156, 176, 145, 146
+_SHARED_TEXT, _SHARED_TEXTS, _STYLE, _STYLES, _STYLES_END = 19, 159, 47, 617, 618
+#: The records of cells, by the least size of their bodies; the first are blank cells.
+_CELLS = {1: 8, 2: 12, _CELL_ERROR: 9, _CELL_BOOLEAN: 9, 5: 16, 6: 12, _CELL_TEXT: 12,
+          8: 12, 9: 16, _FORMULA_BOOLEAN: 9, _FORMULA_ERROR: 9}  # fmt: skip
+_BOOLEANS, _ERRORS = (_CELL_BOOLEAN, _FORMULA_BOOLEAN), (_CELL_ERROR, _FORMULA_ERROR)
 
 
-def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
-    """The marks of each sheet, by its index in `sheets`."""
+def find(path: Path, sheets: Sequence[str | None]) -> dict[int, Marks]:
+    """The marks of each work sheet, by its index in `sheets`, which has None for sheets of other kinds."""
     with zipfile.ZipFile(path) as archive:
         actual = parts_by_name(archive)
         targets = relationships(archive, actual, "xl/workbook.bin")
@@ -29,18 +34,25 @@ def find(path: Path, sheets: Sequence[str]) -> dict[int, Marks]:
             name: actual.get(targets.get(key, "").casefold())
             for key, name in _sheets(archive.read(actual["xl/workbook.bin"]))
         }
-        missing = [name for name in sheets if name not in parts]
-        if missing:
-            raise Malformed(f"the sheet {missing[0]} is not in its list of sheets")
-        return {
-            index: _sheet_marks(archive.read(part))
-            for index, name in enumerate(sheets)
-            if (part := parts[name]) is not None
-        }
+        texts = _shared_texts(archive, actual.get("xl/sharedstrings.bin"))
+        styles = _styles(archive, actual.get("xl/styles.bin"))
+        found = {}
+        for index, name in enumerate(sheets):
+            part = parts.get(name or "")
+            if name is not None and part is None:
+                raise Malformed(f"the sheet {name} has no part of its own")
+            if name is None or part is None:
+                continue
+            try:
+                found[index] = _SheetScan(archive.read(part), texts, styles).marks
+            except DamagedCell as error:
+                error.sheet = name
+                raise
+        return found
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each record as (type, where its body begins, the body's size)."""
+    """Each record as (type, where its body begins, the body's size). Raises `Malformed` where one is cut short."""
     at, end = 0, len(data)
     while at < end:
         kind = data[at]
@@ -56,6 +68,8 @@ def _records(data: bytes) -> Iterator[tuple[int, int, int]]:
             shift += 7
             if not byte & 0x80 or shift == 28:
                 break
+        if at + size > end:
+            raise Malformed("a record is cut short")
         yield kind, at, size
         at += size
 
@@ -81,23 +95,80 @@ def _wide_text(data: bytes, at: int) -> tuple[str, int]:
     return data[at + 4 : end].decode("utf-16-le"), end
 
 
-def _sheet_marks(data: bytes) -> Marks:
-    marks = Marks()
-    row = -1
-    for kind, body, size in _records(data):
-        if kind not in _TELLING:
-            continue
-        if kind == _ROW:
-            row = struct.unpack_from("<I", data, body)[0]
-            if size >= 12 and data[body + 11] & 0x10:
-                marks.hidden_rows.add(row)
-        elif kind in (_CELL_ERROR, _FORMULA_ERROR):
-            column = struct.unpack_from("<I", data, body)[0]
-            marks.errors[row, column] = BIFF_ERRORS.get(data[body + 8], "#ERROR")
-        elif kind == _MERGED:
-            top, bottom, left, right = struct.unpack_from("<4I", data, body)
-            marks.merged.append((top, left, bottom, right))
-        elif kind == _COLUMN and struct.unpack_from("<H", data, body + 16)[0] & 1:
-            first, last = struct.unpack_from("<2I", data, body)
-            marks.hidden_columns.update(range(first, min(last + 1, _COLUMNS)))
-    return marks
+def _shared_texts(archive: zipfile.ZipFile, part: str | None) -> int:
+    """How many texts the cells share."""
+    if part is None:
+        return 0
+    said, count, data = 0, 0, archive.read(part)
+    for kind, body, _ in _records(data):
+        if kind == _SHARED_TEXTS:
+            said = struct.unpack_from("<I", data, body + 4)[0]
+        count += kind == _SHARED_TEXT
+    if said != count:
+        raise Malformed(f"it should share {said} texts, but holds {count}")
+    return count
+
+
+def _styles(archive: zipfile.ZipFile, part: str | None) -> int | None:
+    """How many styles the cells share; None where the workbook defines none."""
+    if part is None:
+        return None
+    count, within = 0, False
+    for kind, _, _ in _records(archive.read(part)):
+        within = kind == _STYLES or (within and kind != _STYLES_END)
+        count += within and kind == _STYLE
+    return count
+
+
+class _SheetScan:
+    """One sheet, record by record: its marks, and that its cells are what the fast parser makes of them."""
+
+    def __init__(self, data: bytes, texts: int, styles: int | None) -> None:
+        self.marks = Marks()
+        self._data, self._texts, self._styles = data, texts, styles
+        self._order = CellOrder()
+        self._row = -1
+        within = ended = False
+        for kind, body, size in _records(data):
+            if kind == _DATA:
+                within = True
+            elif kind == _DATA_END:
+                within, ended = False, True
+            elif within and kind == _ROW:
+                self._start_row(body, size)
+            elif within and kind in _CELLS:
+                self._cell(kind, body, size)
+            elif kind == _MERGED:
+                top, bottom, left, right = struct.unpack_from("<4I", data, body)
+                self.marks.merged.append((top, left, bottom, right))
+            elif kind == _COLUMN and struct.unpack_from("<H", data, body + 16)[0] & 1:
+                first, last = struct.unpack_from("<2I", data, body)
+                self.marks.hidden_columns.update(range(first, min(last + 1, COLUMNS)))
+        if not ended:
+            raise Malformed("the cells of a sheet have no end")
+
+    def _start_row(self, body: int, size: int) -> None:
+        row = struct.unpack_from("<I", self._data, body)[0]
+        if row <= self._row:
+            raise DamagedCell(f"row {row + 1} stands below row {self._row + 1}", row)
+        self._row = row
+        if size >= 12 and self._data[body + 11] & 0x10:
+            self.marks.hidden_rows.add(row)
+
+    def _cell(self, kind: int, body: int, size: int) -> None:
+        column, style = struct.unpack_from("<II", self._data, body)
+        self._order.check(self._row, column)
+        if size < _CELLS[kind]:
+            raise DamagedCell("the cell is cut short", self._row, column)
+        if self._styles is not None and style & 0xFFFFFF >= self._styles:
+            raise DamagedCell(
+                f"the cell has the style {style & 0xFFFFFF}, but the workbook defines {self._styles}", self._row, column
+            )
+        if kind in _ERRORS:
+            self.marks.errors[self._row, column] = BIFF_ERRORS.get(self._data[body + 8], "#ERROR")
+        elif kind in _BOOLEANS and self._data[body + 8] > 1:
+            raise DamagedCell("the cell is neither true nor false", self._row, column)
+        elif kind == _CELL_TEXT:
+            index = struct.unpack_from("<I", self._data, body + 8)[0]
+            if index >= self._texts:
+                raise DamagedCell(f"the cell refers to the text number {index} of {self._texts}", self._row, column)

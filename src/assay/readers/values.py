@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from assay.readers.grid import Kind
+from assay.readers.cells import Kind
 
 #: What a spreadsheet program keeps of a number; more digits of a stored double are noise of binary fractions.
 SIGNIFICANT_DIGITS = 15

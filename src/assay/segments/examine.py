@@ -1,7 +1,8 @@
 """What a delivered file is worth under its contract: every finding, and the typed rows that may pass.
 
-Two passes build on the same expressions (`engines.forms`). The quick one types a whole CSV file inside the
-engine and stops at the first doubt; the exact one reads cells with their positions and names everything wrong.
+Two passes build on the same expressions (`engines.forms`). The quick one types a whole CSV file, or the sheets of
+another file, inside the engine and stops at the first doubt; the exact one reads cells with their positions and names
+everything wrong.
 """
 
 from __future__ import annotations
@@ -49,7 +50,14 @@ def examine(
 
     exact = Exact(contract, hints, engine, cells_most)
     if reader_of(path, hints) != "csv":
-        return exact.examine(_sheets(engine, read_limited(path, hints, scratch, limits), contract, hints))
+        sheets = _sheets(engine, read_limited(path, hints, scratch, limits), contract, hints)
+        if "quick" in ways and not reshapes(hints):
+            found = _quickly_typed(sheets, contract, engine, scratch, stamp)
+            if found is not None:
+                return found
+        if "exact" not in ways:
+            raise Rejected("the quick pass is in doubt")
+        return exact.examine(sheets)
     if "quick" in ways and not reshapes(hints):
         found = _quickly(path, contract, hints, engine, scratch, stamp)
         if found is not None:
@@ -90,6 +98,18 @@ def _quickly(
             return None
         return quick(engine, contract, located, text, dialect, scratch, stamp)
     except (EngineFailed, NotPlain, Rejected, UnicodeError):
+        return None
+
+
+def _quickly_typed(
+    sheets: Sequence[Sheet], contract: Contract, engine: Engine, scratch: Path, stamp: Mapping[str, int]
+) -> Examination | None:
+    """The quick pass over sheets that a reader has read; None where it has a doubt."""
+    from assay.segments import quick_sheets
+
+    try:
+        return quick_sheets.quick(engine, contract, sheets, scratch, stamp)
+    except EngineFailed:
         return None
 
 

@@ -65,7 +65,7 @@ def quick(
     if found == 1:
         raise EngineFailed("there is no row")
     return Examination(
-        located.findings, _rows(contract, files), None, "quick", found - 1, 0, columns_of([located]), tuple(files)
+        located.findings, kept_rows(contract, files), None, "quick", found - 1, 0, columns_of([located]), tuple(files)
     )
 
 
@@ -108,6 +108,7 @@ def _number(contract: Contract, located: Located) -> str:
     return f"CASE WHEN {first_text(located.grid.width)} IS NULL THEN error('assay: blank') ELSE row END"
 
 
-def _rows(contract: Contract, files: Sequence[Path]) -> str:
+def kept_rows(contract: Contract, files: Sequence[Path]) -> str:
+    """SQL that stands after FROM: the rows that a quick pass has written."""
     names = ", ".join(quoted(field.name) for field in contract.fields)
     return f"(SELECT {names}, _sheet, _row FROM read_parquet({path_list([str(file) for file in files])}))"

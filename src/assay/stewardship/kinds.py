@@ -42,7 +42,8 @@ KINDS: tuple[Kind, ...] = (
         "unreadable_file",
         "the file cannot be opened",
         "The file is damaged, protected by a password, of another format than its name says, "
-        "or costs more memory or time to open than a delivery may.",
+        "or costs more memory or time to open than a delivery may. "
+        "Of a damaged workbook the finding names the cell that does not say what would be read of it.",
         _ERROR,
         "Open the file in the program that made it, save it again without a password, and deliver it again.",
         "Raise the limits of reading, or declare `reader.format`, where the file is as it should be.",
