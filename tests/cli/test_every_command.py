@@ -53,6 +53,9 @@ CALLS = {
     "token revoke": "token revoke 1",
     "access explain": "access explain owner@example.org read shop.operational.sale",
     "access matrix": "access matrix --zone shop",
+    "audit list": "audit list --outcome done",
+    "audit export": "audit export {new}.chain.jsonl",
+    "verify audit": "verify audit",
     "doctor": "doctor",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
@@ -253,3 +254,16 @@ api_token = Table(
     _moment("revoked_at"),
 )
 Index("api_token_by_user", func.lower(api_token.c.user_name))
+# Entries are made by `security.audit`; a trigger of the migration refuses everything but new ones.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    *map(_text, ("actor", "action", "resource", "outcome")),
+    _text("zone", nullable=True),
+    Column("detail", JSONB, nullable=False),
+    *map(_text, ("previous", "hash")),
+    CheckConstraint("outcome IN ('allow', 'deny', 'done')", name="audit_outcome"),
+    Index("audit_by_zone", "zone", "seq"),
+)

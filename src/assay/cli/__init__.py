@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "account": ("account", "Keep the accounts of the platform."),
     "token": ("token", "Keep tokens, by which programs act for a user."),
     "access": ("access", "Explain who may do what, by which policies."),
+    "audit": ("audit", "Show who did and decided what, or export the audit chain."),
+    "verify": ("verify", "Verify that nothing of the audit chain was changed."),
     "doctor": ("doctor", "Check that everything assay needs is there."),
 }
 

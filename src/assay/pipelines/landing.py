@@ -114,6 +114,9 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
         records.add_delivery(
             tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
         )
+        platform.record(
+            tx, "land", f"batch/{number}", zone=source.zone, file=path.name, sha256=landed.sha256, duplicate=duplicate
+        )
     return records.batch(platform.connection, number), duplicate
 
 

@@ -96,6 +96,11 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
             files = {str(path.relative_to(project.root)): path.read_text("utf-8") for path in project.files}
             records.add_configuration(tx, found.version, platform.actor, words, files)
             events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
+        if found.changes or found.applied != found.version:
+            platform.record(
+                tx, "apply", f"configuration/{found.version}", zone=None, applied_before=found.applied,
+                changes=len(found.changes), losing=list(found.losing),
+            )  # fmt: skip
     for folder in folders:  # only now: until the commit a failure must find every file where it was
         shutil.rmtree(folder, ignore_errors=True)
     return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from assay.errors import Unavailable
+from assay.errors import AssayError, Unavailable
 from assay.security import secrets
+from assay.security.audit import Entry, Outcome, append
 from assay.security.identity import current_user
 from assay.security.principals import User
 from assay.stores.database import Connection, connect, failures_as_ours, server
@@ -27,6 +29,7 @@ class Platform:
     connection: Connection
     actor: str
     identified: User | None = None
+    _recorded: list[int] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def user(self) -> User:
@@ -42,6 +45,25 @@ class Platform:
     def landing(self) -> Landing:
         """The landing store."""
         return Landing(self.data)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The file of the audit chain's checkpoints."""
+        return self.data / "audit" / "checkpoints.jsonl"
+
+    def record(
+        self, tx: Connection, action: str, resource: str, *, zone: str | None, outcome: Outcome = "done", **detail: Any
+    ) -> None:
+        """Puts what the actor does on the audit chain, as the last statement of the transaction that does it."""
+        self._recorded.append(append(tx, Entry(self.actor, action, resource, outcome, zone, detail)))
+
+    def vouch(self) -> None:
+        """Signs the audit chain as far as it has come, when this process has added to it."""
+        if self._recorded:
+            from assay.security.checkpoints import vouch
+
+            vouch(self.connection, self.checkpoints, self.project.target.keys)
+            self._recorded.clear()
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -66,7 +88,14 @@ def opened(project: Project, *, migrated: bool = True, user: User | None = None)
                 if migrated and current(connection) != HEAD:
                     migrate(url)
                 who = user or current_user(project, connection)
-                yield Platform(project, url, connection, who.name, who)
+                platform = Platform(project, url, connection, who.name, who)
+                try:
+                    yield platform
+                except AssayError:
+                    with suppress(AssayError):  # what went wrong first is what to say
+                        platform.vouch()
+                    raise
+                platform.vouch()
         finally:
             connection.close()
 

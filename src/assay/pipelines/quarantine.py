@@ -78,6 +78,9 @@ def export(platform: Platform, number: int, into: Path) -> int:
     columns, rows = rows_of(platform, number)
     if not rows:
         raise NotFound(f"no row of batch {number} stands aside", next="assay quarantine list")
+    with transaction(platform.connection) as tx:  # before the rows leave
+        zone = records.batch(tx, number).zone
+        platform.record(tx, "quarantine.export", f"batch/{number}", zone=zone, outcome="allow", rows=len(rows))
     write_rows(into, "Set aside", columns, rows, marked=len(columns) - 2)
     return len(rows)
 

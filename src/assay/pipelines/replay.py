@@ -137,6 +137,7 @@ def replay(platform: Platform, number: int, progress: Progress | None = None) ->
             )
             records.add_run(tx, new, "land", "done", 0.0, {"replay_of": number})
             events.add(tx, "landed", batch=records.batch(tx, new), segment="land", body={"replay_of": number})
+            platform.record(tx, "replay", f"batch/{number}", zone=batch.zone, new_batch=new, sha256=batch.sha256)
         return work_off(platform, worker, new, progress)
 
 

@@ -14,6 +14,7 @@ from assay.pipelines.check import check
 from assay.pipelines.platform import Platform
 from assay.stewardship.report import Outcome, Report, report
 from assay.stewardship.returned import CELLS_MOST, Returned, return_file, suggested_name
+from assay.stores.database import transaction
 
 if TYPE_CHECKING:
     from assay.zones.project import Source
@@ -44,6 +45,8 @@ def return_batch(platform: Platform, number: int, into: Path | None, *, replace_
             where=f"{batch.zone}/{batch.pipeline}",
         )
     target = into or Path(suggested_name(batch.file_name))
+    with transaction(platform.connection) as tx:  # before the bytes leave
+        platform.record(tx, "batch.return", f"batch/{number}", zone=batch.zone, outcome="allow")
     with platform.scratch() as scratch:
         from assay.segments.approve import called
 

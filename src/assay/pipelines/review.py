@@ -21,7 +21,12 @@ def decide(platform: Platform, number: int, decision: str, reason: str) -> Resul
     batch = records.batch(platform.connection, number)
     if batch.state != "held":
         raise NotFound(f"batch {number} does not wait for a steward: it is {batch.state}", next="assay status")
+    resource = f"batch/{number}"
     if batch.delivered_by == platform.actor:
+        with transaction(platform.connection) as tx:
+            platform.record(
+                tx, decision, resource, zone=batch.zone, outcome="deny", reason=reason, why="delivered by the actor"
+            )
         raise Denied(
             f"{platform.actor} delivered batch {number} and cannot decide on it", next="ask another steward"
         )
@@ -32,5 +37,6 @@ def decide(platform: Platform, number: int, decision: str, reason: str) -> Resul
         records.move(tx, number, "held", after)
         events.add(tx, after, batch=batch, body={"by": platform.actor, "reason": reason})
         queue.announce(tx)
+        platform.record(tx, decision, resource, zone=batch.zone, outcome="allow", reason=reason)
     with at_work(platform) as worker:
         return work_off(platform, worker, number)

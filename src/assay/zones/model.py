@@ -51,6 +51,9 @@ class TargetFile(Strict):
         "embedded",
         description="`embedded`, a PostgreSQL URL, or where one is kept: ${NAME}, file:/path or aws-sm:name.",
     )
+    keys: str | None = Field(
+        None, description="The folder of the platform's keys, relative to the project; default: <data>.keys."
+    )
     memory_limit: str = Field("1GB", description="The engine's memory.", pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
     identity: Literal["local", "accounts", "oidc"] = Field(
         "local",

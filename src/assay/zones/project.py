@@ -18,6 +18,7 @@ from assay.zones.model import (
     PlatformFile,
     ReaderHints,
     SourceFile,
+    TargetFile,
     ZoneFile,
     checked,
 )
@@ -203,6 +204,7 @@ class Target:
     data: Path
     postgres: str = field(repr=False)
     memory_limit: str
+    keys: Path
     identity: Literal["local", "accounts", "oidc"] = "local"
     oidc: OidcFile | None = None
 
@@ -321,9 +323,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
         root=root,
         name=file.name,
         title=file.title,
-        target=Target(
-            wanted, (root / chosen.data).resolve(), chosen.postgres, chosen.memory_limit, chosen.identity, chosen.oidc
-        ),
+        target=_target(root, document, wanted, chosen),
         zones=zones,
         version=digest.hexdigest()[:12],
         files=files,
@@ -334,6 +334,19 @@ def load_project(root: Path, target: str | None = None) -> Project:
             for name, one in file.groups.items()
         },
     )
+
+
+def _target(root: Path, document: Document, name: str, file: TargetFile) -> Target:
+    data = (root / file.data).resolve()
+    keys = data.with_name(f"{data.name}.keys") if file.keys is None else (root / file.keys).resolve()
+    if keys.is_relative_to(data):
+        raise Misconfigured(
+            "the keys would lie in the data folder, whose content they protect",
+            file=document.path,
+            line=document.line("targets", name, "keys"),
+            expected="a folder outside of it",
+        )
+    return Target(name, data, file.postgres, file.memory_limit, keys, file.identity, file.oidc)
 
 
 def _folders(parent: Path, marker: str) -> list[Path]:
