@@ -55,6 +55,8 @@ CALLS = {
     "access matrix": "access matrix --zone shop",
     "audit list": "audit list --outcome done",
     "audit export": "audit export {new}.chain.jsonl",
+    "keys show": "keys show",
+    "keys rotate": "keys rotate --zone shop",
     "verify audit": "verify audit",
     "doctor": "doctor",
 }

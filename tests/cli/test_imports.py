@@ -11,8 +11,8 @@ import pytest
 from shop_project import Shop
 
 HEAVY = frozenset({
-    "alembic", "authlib", "cedarpy", "duckdb", "joserfc", "openpyxl", "psycopg", "pwdlib", "pyarrow", "pydantic",
-    "pyiceberg", "python_calamine", "requests", "rich", "sqlalchemy", "sqlglot", "yaml",
+    "alembic", "authlib", "cedarpy", "cryptography", "duckdb", "joserfc", "openpyxl", "psycopg", "pwdlib", "pyarrow",
+    "pydantic", "pyiceberg", "python_calamine", "requests", "rich", "sqlalchemy", "sqlglot", "yaml",
 })  # fmt: skip
 
 SCRIPT = """

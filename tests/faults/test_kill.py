@@ -22,6 +22,9 @@ from assay.examples.expenses import write_example
 from assay.examples.expenses.generate import generate
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.query import ask
+from assay.security.audit import chain, entries
+from assay.security.checkpoints import read_checkpoints
+from assay.security.verify_chain import examine
 from assay.stores.database import server, transaction
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake import clean, quarantine, readable
@@ -151,9 +154,11 @@ def content(project_folder: Path) -> dict[str, Any]:
                     "SELECT regexp_replace(path, '.*/', ''), duplicate FROM assay.delivery"
                 ).fetchall()
             ),
-            "landing": sorted(
-                path.name for path in (platform.data / "landing").rglob("*") if path.is_file() and len(path.name) == 64
+            "audit": Counter(
+                (one.action, one.outcome, one.detail.get("file")) for one in entries(platform.connection, limit=999)
             ),
+            "audit chain": examine(chain(platform.connection), read_checkpoints(platform.checkpoints)).broken,
+            "landing": {zone: platform.landing.contents(zone) for zone in platform.landing.zones()},
         }
         for batch in batches:
             found[f"records of {batch.file_name}"] = (

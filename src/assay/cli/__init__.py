@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("token", "Keep tokens, by which programs act for a user."),
     "access": ("access", "Explain who may do what, by which policies."),
     "audit": ("audit", "Show who did and decided what, or export the audit chain."),
+    "keys": ("keys", "Show the keys of the zones, or give them new ones."),
     "verify": ("verify", "Verify that nothing of the audit chain was changed."),
     "doctor": ("doctor", "Check that everything assay needs is there."),
 }

@@ -54,6 +54,7 @@ def examine(load: Callable[[], Project]) -> Iterator[Check]:
             yield _configuration(platform)
             yield from _batches(platform)
             yield from _lake(platform)
+            yield _landing(platform)
     except AssayError as error:
         yield Check("postgres", "FAILED", error.what, error.next)
 
@@ -117,6 +118,23 @@ def _batches(platform: Platform) -> Iterator[Check]:
         yield Check("batches", "ok", "none is unfinished")
     if found.held:
         yield Check("steward", "look", f"{len(found.held)} batches are held", f"assay batch show {found.held[0].batch}")
+
+
+def _landing(platform: Platform) -> Check:
+    """Whether the keys of the landed files open, and whether every file has one."""
+    from assay.pipelines.keys import show
+
+    try:
+        found = show(platform)
+        for one in found:
+            platform.keys.known(one.zone)
+    except AssayError as error:
+        return Check("landing", "FAILED", f"{error.what} ({error.where})", error.next)
+    files = sum(one.files for one in found if one.key is not None)
+    plain = sum(one.files for one in found if one.key is None)
+    if plain:
+        return Check("landing", "look", f"{plain} of {files + plain} files are not encrypted", "assay keys rotate")
+    return Check("landing", "ok", f"{files} files, all encrypted")
 
 
 def _lake(platform: Platform) -> Iterator[Check]:

@@ -126,7 +126,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
         if segment == "approve":
             from assay.segments import approve
 
-            landed = platform.landing.get(batch.zone, batch.sha256)
+            landed = platform.landed(batch, scratch)
             return approve.prepare(batch, source, landed, engine, iceberg, scratch)
         if segment == "clean":
             from assay.segments import clean

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import AssayError, Unavailable
 from assay.security import secrets
@@ -14,10 +15,14 @@ from assay.security.audit import Entry, Outcome, append
 from assay.security.identity import current_user
 from assay.security.principals import User
 from assay.stores.database import Connection, connect, failures_as_ours, server
-from assay.stores.landing import Landing
 from assay.stores.objects import disk_failures_as_ours
 from assay.stores.scratch import private_folder
 from assay.zones.project import Project
+
+if TYPE_CHECKING:
+    from assay.batch import Batch
+    from assay.security.keys import ZoneKeyring
+    from assay.stores.landing import Landing
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,30 @@ class Platform:
         """The target's data folder."""
         return self.project.target.data
 
-    @property
+    @cached_property
+    def keys(self) -> ZoneKeyring:
+        """The keys of the zones."""
+        from assay.security.keys import keyring
+
+        return keyring(self.data, self.project.target.keys)
+
+    @cached_property
     def landing(self) -> Landing:
         """The landing store."""
-        return Landing(self.data)
+        from assay.stores.landing import Landing
+
+        return Landing(self.data, self.keys)
+
+    def landed(self, batch: Batch, scratch: Path) -> Path:
+        """The delivered bytes of a batch, in the clear: a file in `scratch`, which is private and soon gone.
+
+        Raises `Unavailable` or `Damaged`, which name the batch, where they cannot be had.
+        """
+        try:
+            return self.landing.get(batch.zone, batch.sha256, scratch)
+        except AssayError as error:
+            error.what = f"{batch.label}: {error.what}"
+            raise
 
     @property
     def checkpoints(self) -> Path:

@@ -88,7 +88,7 @@ def preview(platform: Platform, number: int) -> Preview:
         findings: list[Finding] = []
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
             try:
-                landed = platform.landing.get(batch.zone, batch.sha256)
+                landed = platform.landed(batch, scratch)
                 approved = approve.prepare(batch, source, landed, engine, draft, scratch)
                 approved.commit(tx)
                 cleaned = cleaning.prepare(batch, source, engine, draft, scratch)

@@ -50,7 +50,7 @@ def return_batch(platform: Platform, number: int, into: Path | None, *, replace_
     with platform.scratch() as scratch:
         from assay.segments.approve import called
 
-        landed = called(platform.landing.get(batch.zone, batch.sha256), batch.file_name, scratch)
+        landed = called(platform.landed(batch, scratch), batch.file_name, scratch)
         checked = check(landed, source.contract, source.reader, scratch, cells_most=CELLS_MOST)
         made = _report(platform, batch, completed(recorded, checked.findings), cells_most=CELLS_MOST)
         if made.rows_total is None:

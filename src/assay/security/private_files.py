@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from assay.errors import Misconfigured
-from assay.stores.objects import disk_failures_as_ours
+from assay.stores.objects import disk_failures_as_ours, sync_folder
 
 
 def read_private(path: Path) -> bytes | None:
@@ -49,13 +49,5 @@ def write_private(path: Path, content: bytes) -> bool:
             return False
         finally:
             temporary.unlink()
-        _settle(folder)
+        sync_folder(folder)
     return True
-
-
-def _settle(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,32 +5,41 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.errors import AssayError, NotFound, Unavailable
 
-CHUNK_BYTES = 1 << 20
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+#: How much of a file is copied at a time: what is read, hashed, encrypted and written fits a processor's cache.
+CHUNK_BYTES = 256 << 10
 
 
-def copy_hashed(source: Path, folder: Path) -> tuple[str, int, Path]:
-    """Copies `source` into `folder` while hashing it, durable on disk under a temporary name.
+def copy_hashed(source: Path, into: Path, written: Callable[[bytes, bool], Buffer]) -> tuple[str, int]:
+    """Copies `source` to the new file `into`, piece by piece, hashing what was read; it is durable afterwards.
 
-    Returns the SHA-256 (hex), the size in bytes and the temporary file.
+    `written` says what to write for a piece of `CHUNK_BYTES`; the last, of which it is told, may be shorter or empty.
+    Returns the SHA-256 (hex) and the size in bytes of what was read. Where it fails there is no new file.
     """
     digest = hashlib.sha256()
     size = 0
-    temporary = folder / f".{secrets.token_hex(8)}.part"
+    folder = into.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as reader, temporary.open("xb") as writer:
+        with source.open("rb") as reader, into.open("xb") as writer:
             before = os.fstat(reader.fileno())
-            while chunk := reader.read(CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
-                writer.write(chunk)
+            piece, last = reader.read(CHUNK_BYTES), False
+            while not last:
+                following = reader.read(CHUNK_BYTES)
+                last = not following
+                digest.update(piece)
+                size += len(piece)
+                writer.write(written(piece, last))
+                piece = following
             writer.flush()
             os.fsync(writer.fileno())
             after = os.fstat(reader.fileno())
@@ -39,12 +48,22 @@ def copy_hashed(source: Path, folder: Path) -> tuple[str, int, Path]:
                 f"{source.name} changed while it was being copied", next="deliver it again when it is complete"
             )
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        into.unlink(missing_ok=True)
         raise translated(error, folder if error.errno in FULL else source) from error
     except AssayError:
-        temporary.unlink(missing_ok=True)
+        into.unlink(missing_ok=True)
         raise
-    return digest.hexdigest(), size, temporary
+    sync_folder(folder)
+    return digest.hexdigest(), size
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def settle(temporary: Path, final: Path) -> None:
@@ -56,11 +75,7 @@ def settle(temporary: Path, final: Path) -> None:
             temporary.unlink()
             return
         temporary.replace(final)
-        descriptor = os.open(final.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(final.parent)
     except OSError as error:
         raise translated(error, final) from error
 
