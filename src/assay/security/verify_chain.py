@@ -13,7 +13,6 @@ is gone or that it was made anew from some entry on.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import json
@@ -251,6 +250,8 @@ def badly_signed(checkpoints: Iterable[Checkpoint], pem: bytes) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verifies the files that the command line names, and prints what was found."""
+    import argparse  # only the script needs it
+
     parser = argparse.ArgumentParser(description="Verify an exported audit chain of assay.")
     parser.add_argument("chain", type=Path, help="the exported chain, JSON lines")
     parser.add_argument("--checkpoints", type=Path, help="the checkpoints, JSON lines")
