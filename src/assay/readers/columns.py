@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.readers.grid import Kind
-from assay.readers.values import SIGNIFICANT_DIGITS, cell, number_text
+from assay.readers.values import ROUNDED_FROM, SIGNIFICANT_DIGITS, cell, number_text
 
 
 def column(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
@@ -88,7 +88,7 @@ def _numbers(values: Sequence[float | None]) -> tuple[pa.Array, pa.Array]:
         mended = pa.array([number_text(value) for value in numbers.take(at).to_pylist()], pa.string())
         texts = pc.replace_with_mask(texts, pc.fill_null(doubtful, False), mended)
     kinds = _kinds(texts, Kind.NUMBER)
-    large = pc.and_(pc.greater_equal(pc.abs(numbers), 10.0**SIGNIFICANT_DIGITS), pc.is_finite(numbers))
+    large = pc.and_(pc.greater_equal(pc.abs(numbers), ROUNDED_FROM), pc.is_finite(numbers))
     large = pc.fill_null(large, False)
     if pc.any(large, min_count=0).as_py():
         kinds = pc.if_else(large, pa.scalar(int(Kind.ROUNDED), pa.int8()), kinds)

@@ -13,6 +13,8 @@ from assay.readers.cells import Kind
 
 #: What a spreadsheet program keeps of a number; more digits of a stored double are noise of binary fractions.
 SIGNIFICANT_DIGITS = 15
+#: A number from here on has more digits before its point than that.
+ROUNDED_FROM = 10.0**SIGNIFICANT_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def number_text(value: float) -> str:
 
 def is_rounded(value: float) -> bool:
     """Whether a number has so many digits before the point that a workbook has not kept them all."""
-    return abs(value) >= 10.0**SIGNIFICANT_DIGITS and math.isfinite(value)
+    return abs(value) >= ROUNDED_FROM and math.isfinite(value)
 
 
 def _text(value: str) -> tuple[str | None, Kind]:
