@@ -17,6 +17,7 @@ FLOATS = st.one_of(
     st.floats(),
     st.integers(-(10**17), 10**17).map(float),
     st.decimals(-(10**9), 10**9, places=2).map(float),
+    st.integers(-20, 20).map(lambda power: 10.0**power),
 )
 ONE_TYPE: list[st.SearchStrategy[Any]] = [
     FLOATS, st.text(max_size=5), st.booleans(), st.dates(), st.datetimes(), st.times(),

@@ -160,14 +160,16 @@ def _row_pattern(width: int, book: Workbook) -> re.Pattern[bytes]:
     shared = rb'(?: t="(?:shared|array)")?+(?: ref="[A-Z0-9:]++")?+(?: si="[0-9]++")?+'
     formula = rb"(?:<f" + shared + rb"(?:/>|>" + TEXT + rb"</f>))?+"
     style = rb"[0-9]++" if book.styles is None else below(book.styles)
-    number = rb'(?: t="n")?+>' + formula + rb"<v>-?+[0-9]{1,99}+(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]{1,2}+)?+</v>"
+    number = rb">" + formula + rb"<v>-?+[0-9]{1,99}+(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]{1,2}+)?+</v>"
     forms = (
         rb's"><v>' + below(book.texts) + rb"</v>",
         rb'inlineStr"><is><t(?: xml:space="preserve")?+>' + TEXT + rb"</t></is>",
-        rb'b">' + formula + rb"<v>[01]</v>",
         rb'str">' + formula + rb"<v>" + TEXT + rb"</v>",
+        rb'b">' + formula + rb"<v>[01]</v>",
+        rb'n"' + number,
     )
-    cell = rb'(?: s="' + style + rb'")?+(?:/>|(?:' + number + rb'| t="(?:' + rb"|".join(forms) + rb"))</c>)"
+    # Each way on begins with another character.
+    cell = rb'(?: s="' + style + rb'")?+(?:(?:' + number + rb'| t="(?:' + rb"|".join(forms) + rb"))</c>|/>)"
     cells = b"".join(rb'(?:<c r="' + _letters(index) + rb'\1"' + cell + rb")?+" for index in range(width))
     return re.compile(rb'(?:<row r="([1-9][0-9]*+)"[^<>&/]*+(?:/>|>' + cells + rb"</row>))++")
 
