@@ -290,8 +290,8 @@ def _typed(field: Field, text: str, kind: str | None) -> str:
         iso = f"TRY_CAST({text} AS {target})"
         if name == "date":
             iso = f"CASE WHEN length({text}) = 10 THEN {iso} END"
-        own = KIND_TIME if name == "time" else KIND_DATE
-        choices.insert(0, f"WHEN {kind} = {own} THEN {iso}")
+        expected = KIND_TIME if name == "time" else KIND_DATE
+        choices.insert(0, f"WHEN {kind} = {expected} THEN {iso}")
     return f"CASE {' '.join(choices)} END"
 
 
