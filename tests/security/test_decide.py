@@ -134,6 +134,21 @@ def test_a_decision_is_never_taken_from_another_world() -> None:
     assert [decide(world, analyst, "read", SALES).allowed for world in worlds] == [True, False, True]
 
 
+@pytest.mark.parametrize("name", ["somebody", "something", "here", "elsewhere", "somebody'"])
+def test_a_policy_that_mentions_a_name_means_that_one_only(name: str) -> None:
+    """Names that no policy mentions are asked under stand-ins; one that looks like a stand-in is itself."""
+    what = f'action == Action::"read", resource == Dataset::"finance/operational/{name}"'
+    first = f'@id("a") forbid (principal is User, {what});'
+    text = f'{first}\n@id("b") forbid (principal == User::"{name}", action, resource);'
+    finance = zone_access("finance", text)
+    roles = {"owner": frozenset({name, "other"})}
+    world = World({"finance": replace(finance, roles=roles)})
+    for table, mine, others in (("x", False, True), (name, False, False), ("something", False, name != "something")):
+        place = resources.dataset("finance", "operational", table)
+        assert decide(world, User(name), "read", place).allowed == mine
+        assert decide(world, User("other"), "read", place).allowed == others
+
+
 NAMES = st.text(min_size=1, max_size=40)
 
 

@@ -45,8 +45,11 @@ def test_the_oracle_notices_when_a_policy_is_missing(left_out: str, monkeypatch:
     smaller = cedarpy.PolicySet.from_str(text)
     assert len(smaller) == len(cedar.shipped_policies()) - 1
     monkeypatch.setattr(cedar, "policy_set", lambda own: smaller.with_added_str("\n".join(own)) if own else smaller)
-    deciding._of.cache_clear()
-    assert _disagrees()
+    deciding._decided.cache_clear()
+    try:
+        assert _disagrees()
+    finally:
+        deciding._decided.cache_clear()
 
 
 def _texts(file: str) -> list[str]:

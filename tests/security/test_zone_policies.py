@@ -88,6 +88,8 @@ REFUSED = {
     'permit (principal == Segment::"shop/conform", action == Action::"read", resource in Zone::"shop");': "grants to",
     GRANT.replace("shop/engineer", "other/engineer") + ";": 'Role::"other/engineer", which is not of the zone',
     GRANT + ' unless { principal in Role::"other/engineer" };': 'Role::"other/engineer", which is not of the zone',
+    GRANT.replace("shop/engineer", "shop/enginer") + ";": 'Role::"shop/enginer", which is not of the zone',
+    GRANT + ' when { principal in Role::"shop/months/reader" };': "which is not of the zone",
     GRANT + ' when { resource in Zone::"shopping" };': 'Zone::"shopping", which is not of the zone',
     'permit (principal == ?principal, action == Action::"read", resource in Zone::"shop");': "template",
     'permit (principal == User::"a", action == Action::"see", resource == FieldClass::"public");': "not limited",

@@ -71,6 +71,17 @@ def policy_set(texts: tuple[str, ...]) -> cedarpy.PolicySet:
     return _shipped_set().with_added_str("\n".join(texts)) if texts else _shipped_set()
 
 
+@lru_cache(maxsize=4096)
+def mentioned(texts: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """The entities that the policies of a zone's files mention, as (type, id)."""
+    return frozenset(
+        (str(entity.type), entity.id)
+        for text in texts
+        for policy in parsed(text)
+        for entity in pst.entity_uids(policy)
+    )
+
+
 def evaluate(request: Mapping[str, Any], policies: cedarpy.PolicySet, entities: Slice) -> Evaluation:
     """Asks Cedar one question, held against the schema.
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from assay.security import cedar
 from assay.security.classes import CLASSES, FieldClass
-from assay.security.entities import principal_entity, resource_entities, surroundings
+from assay.security.entities import Standing, principal_entity, resource_entities, standing, surroundings, unnamed
 from assay.security.principals import Principal, Segment, User
 from assay.security.resources import STAGES, Resource
 from assay.security.world import World
 
-#: How many decisions, parsed surroundings of zones, and parsed slices are kept for a world.
+#: How many decisions, parsed surroundings of zones, and parsed slices are kept.
 DECISIONS_KEPT = 65_536
 ZONES_KEPT = 4_096
 SLICES_KEPT = 256
@@ -50,7 +50,13 @@ def decide(
 
     Errors (an action that does not apply to such a resource, a policy that fails) deny.
     """
-    return _of(world).decided(principal, action, resource, context)
+    if not _there(world, resource):
+        return Decision(False)  # of what is not there, nothing is said but no
+    own = () if resource.zone is None else world.zones[resource.zone].policy_texts
+    known = standing(world, principal, resource)
+    within = not isinstance(principal, User) or principal.scope.covers(action, resource.zone)
+    known, resource = unnamed(known, resource, cedar.mentioned(own))
+    return _decided(known, action, resource, context, within, own)
 
 
 def seen_classes(
@@ -66,48 +72,41 @@ def seen_classes(
     )
 
 
-class _Decisions:
-    """What is kept for one world: the parsed surroundings of zones, and decisions by all that they depend on."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._surroundings = lru_cache(ZONES_KEPT)(lambda zone: cedar.Entities(surroundings(zone)))
-        # Several questions in a row are often about one thing: may he read it, and which classes does he see?
-        self._slice = lru_cache(SLICES_KEPT)(self._sliced)
-        self.decided = lru_cache(DECISIONS_KEPT)(self._decided)
-
-    def _decided(self, principal: Principal, action: str, resource: Resource, context: Context) -> Decision:
-        if not self._there(resource):
-            return Decision(False)  # of what is not there, nothing is said but no
-        own = () if resource.zone is None else self._world.zones[resource.zone].policies
-        found = cedar.evaluate(
-            {
-                "principal": {"type": type(principal).__name__, "id": str(principal)},
-                "action": {"type": "Action", "id": action},
-                "resource": {"type": resource.type, "id": resource.id},
-                "context": _circumstances(principal, action, resource, context),
-            },
-            cedar.policy_set(tuple(policy.text for policy in own)),
-            self._slice(principal, resource),
-        )
-        return Decision(found.allowed, found.policies, found.errors)
-
-    def _sliced(self, principal: Principal, resource: Resource) -> cedar.Slice:
-        more = [*resource_entities(resource), principal_entity(self._world, principal, resource)]
-        return self._surroundings(resource.zone).adding(more)
-
-    def _there(self, resource: Resource) -> bool:
-        zone_is_there = resource.zone is None or resource.zone in self._world.zones
-        return zone_is_there and (resource.store is None or resource.store in STAGES)
+def _there(world: World, resource: Resource) -> bool:
+    zone_is_there = resource.zone is None or resource.zone in world.zones
+    return zone_is_there and (resource.store is None or resource.store in STAGES)
 
 
-#: A process decides in one world, and during a change of configuration in two.
-_of = lru_cache(maxsize=4)(_Decisions)
+@lru_cache(DECISIONS_KEPT)
+def _decided(
+    known: Standing, action: str, resource: Resource, context: Context, within_token: bool, own: tuple[str, ...]
+) -> Decision:
+    """Cedar's decision. It depends on its arguments alone, so that what is kept can never be out of date."""
+    found = cedar.evaluate(
+        {
+            "principal": known.uid,
+            "action": {"type": "Action", "id": action},
+            "resource": {"type": resource.type, "id": resource.id},
+            "context": _circumstances(context, within_token),
+        },
+        cedar.policy_set(own),
+        _slice(known, resource),
+    )
+    return Decision(found.allowed, found.policies, found.errors)
 
 
-def _circumstances(principal: Principal, action: str, resource: Resource, context: Context) -> dict[str, Any]:
-    within = not isinstance(principal, User) or principal.scope.covers(action, resource.zone)
-    told: dict[str, Any] = {"within_token": within}
+@lru_cache(SLICES_KEPT)
+def _slice(known: Standing, resource: Resource) -> cedar.Slice:
+    return _surroundings(resource.zone).adding([*resource_entities(resource), principal_entity(known, resource)])
+
+
+@lru_cache(ZONES_KEPT)
+def _surroundings(zone: str | None) -> cedar.Entities:
+    return cedar.Entities(surroundings(zone))
+
+
+def _circumstances(context: Context, within_token: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {"within_token": within_token}
     if context.delivered_by_self is not None:
         told["delivered_by_self"] = context.delivered_by_self
     if context.held is not None:
@@ -115,4 +114,3 @@ def _circumstances(principal: Principal, action: str, resource: Resource, contex
     if context.field_class is not None:
         told["field_class"] = {"__entity": {"type": "FieldClass", "id": context.field_class}}
     return told
-

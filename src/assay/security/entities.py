@@ -1,4 +1,4 @@
-"""The slice of the world that one decision needs, as Cedar's entities.
+"""What policies can know of one decision, and the slice of the world that Cedar is given for it.
 
 A slice holds the resource with what it lies in, and of the principal the roles that can matter for it: those in the
 resource's zone, those on the platform, and whether he reads the publication in question. Policies can name no others
@@ -7,6 +7,7 @@ resource's zone, those on the platform, and whether he reads the publication in 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.security.classes import WITHIN
@@ -16,6 +17,60 @@ from assay.security.segments import reach
 from assay.security.world import World
 
 Entity = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that policies can know of a principal beside one resource; `zone` is that of a segment."""
+
+    name: str
+    zone: str | None
+    zone_roles: frozenset[str]
+    platform_roles: frozenset[str]
+    reads_publication: bool
+
+    @property
+    def uid(self) -> dict[str, str]:
+        """His name in Cedar."""
+        if self.zone is None:
+            return {"type": "User", "id": self.name}
+        return {"type": "Segment", "id": f"{self.zone}/{self.name}"}
+
+
+def standing(world: World, principal: Principal, resource: Resource) -> Standing:
+    """How the principal stands to the resource."""
+    reads = (
+        resource.type == "Publication" and resource.zone is not None and resource.name is not None
+        and world.reads_publication(principal, resource.zone, resource.name)
+    )  # fmt: skip
+    if isinstance(principal, Segment):
+        return Standing(principal.name, principal.zone, frozenset(), frozenset(), reads)
+    here = frozenset() if resource.zone is None else world.zone_roles(principal, resource.zone)
+    return Standing(principal.name, None, here, world.platform_roles(principal), reads)
+
+
+def unnamed(known: Standing, resource: Resource, mentioned: frozenset[tuple[str, str]]) -> tuple[Standing, Resource]:
+    """The same question with stand-ins for the names that no policy mentions, as (type, id): the answer is the same.
+
+    Cedar compares entities and cannot look into their names, and assay's own policies mention no name at all.
+    """
+    if not mentioned:
+        home = None if known.zone is None else "here" if known.zone == resource.zone else "elsewhere"
+        known = replace(known, zone=home)
+        resource = replace(resource, zone=None if resource.zone is None else "here")
+    if known.zone is None and ("User", known.name) not in mentioned:
+        known = replace(known, name=_stand_in("somebody", "User", "", mentioned))
+    if resource.name is not None and (resource.type, resource.id) not in mentioned:
+        within = resource.id.removesuffix(resource.name)
+        resource = replace(resource, name=_stand_in("something", resource.type, within, mentioned))
+    return known, resource
+
+
+def _stand_in(word: str, kind: str, within: str, mentioned: frozenset[tuple[str, str]]) -> str:
+    """A name that no policy mentions either."""
+    while (kind, within + word) in mentioned:
+        word += "'"
+    return word
 
 
 def surroundings(home: str | None) -> list[Entity]:
@@ -50,22 +105,17 @@ def resource_entities(resource: Resource) -> list[Entity]:
     return found
 
 
-def principal_entity(world: World, principal: Principal, resource: Resource) -> Entity:
+def principal_entity(known: Standing, resource: Resource) -> Entity:
     """The principal with the roles that can matter for the resource."""
-    roles: list[str] = []
-    if resource.type == "Publication" and resource.zone is not None and resource.name is not None:
-        if world.reads_publication(principal, resource.zone, resource.name):
-            roles.append(_readers(resource))
-    if isinstance(principal, Segment):
-        stores = reach(principal.name)
+    roles = [_readers(resource)] if known.reads_publication else []
+    roles += sorted(known.platform_roles) + sorted(f"{resource.zone}/{role}" for role in known.zone_roles)
+    facts: dict[str, Any] = {}
+    if known.zone is not None:
+        stores = reach(known.name)
         facts = {
-            "zone": _reference("Zone", principal.zone), "reads": sorted(stores.reads), "writes": sorted(stores.writes)
+            "zone": _reference("Zone", known.zone), "reads": sorted(stores.reads), "writes": sorted(stores.writes)
         }  # fmt: skip
-        return _entity("Segment", str(principal), facts, [{"type": "Role", "id": role} for role in roles])
-    roles += sorted(world.platform_roles(principal))
-    if resource.zone is not None:
-        roles += sorted(f"{resource.zone}/{role}" for role in world.zone_roles(principal, resource.zone))
-    return _entity("User", principal.name, within=[{"type": "Role", "id": role} for role in roles])
+    return {"uid": known.uid, "attrs": facts, "parents": [{"type": "Role", "id": role} for role in roles]}
 
 
 def _readers(resource: Resource) -> str:

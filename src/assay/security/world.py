@@ -38,13 +38,15 @@ class ZoneAccess:
     granted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     policies: tuple[PolicyText, ...] = ()
 
+    @cached_property
+    def policy_texts(self) -> tuple[str, ...]:
+        """What its own policies say."""
+        return tuple(policy.text for policy in self.policies)
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True)
 class World:
-    """What decisions depend on. A world is never changed: another configuration or grant makes another world.
-
-    It compares by identity, so that what is kept for one world is never taken for another's.
-    """
+    """What decisions depend on. A world is never changed: another configuration or grant makes another world."""
 
     zones: Mapping[str, ZoneAccess]
     administrators: frozenset[str] = frozenset()

@@ -14,6 +14,7 @@ from cedarpy import pst
 from assay.errors import Misconfigured, nearest
 from assay.security import cedar
 from assay.security.permissions import DATA_ACTIONS
+from assay.security.principals import PLATFORM_ROLES, ZONE_ROLES
 
 if TYPE_CHECKING:
     from assay.zones.project import PolicyText, Project
@@ -24,10 +25,9 @@ _BEGINNINGS: Final = re.compile(r'//[^\n]*|"(?:\\.|[^"\\])*"|\b(?:permit|forbid)
 _ANNOTATION: Final = r'@\w+\s*(?:\(\s*"(?:\\.|[^"\\])*"\s*\)\s*)?'
 
 #: Types of entities whose names begin with their zone.
-_OF_A_ZONE: Final = {"Zone", "Store", "Dataset", "Publication", "Segment", "Role"}
+_OF_A_ZONE: Final = {"Zone", "Store", "Dataset", "Publication", "Segment"}
 #: Those that every zone knows alike.
 _OF_ALL: Final = {"User", "Action", "FieldClass"}
-_PLATFORM_ROLES: Final = {"administrator", "auditor"}
 
 
 def check_zone_policies(project: Project) -> None:
@@ -118,8 +118,8 @@ def _within(zone: str, policy: pst.Template, problem: Problem) -> Iterator[Misco
 
 
 def _of_zone(zone: str, entity: pst.EntityUid) -> bool:
-    if _type(entity) == "Role" and entity.id in _PLATFORM_ROLES:
-        return True
+    if _type(entity) == "Role":
+        return entity.id in PLATFORM_ROLES or entity.id in {f"{zone}/{role}" for role in (*ZONE_ROLES, "member")}
     return _type(entity) in _OF_A_ZONE and entity.id.partition("/")[0] == zone
 
 
