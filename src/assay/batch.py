@@ -11,7 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-State = Literal["landed", "readable", "clean", "held", "released", "conformed", "done", "rejected", "replaced"]
+State = Literal[
+    "landed", "readable", "clean", "held", "released", "conformed", "done", "rejected", "replaced",
+    "withdrawn",
+]
 
 #: Every state, in the order in which a batch comes through them.
 STATES: tuple[State, ...] = get_args(State)
@@ -24,13 +27,13 @@ MOVES: dict[State, frozenset[State]] = {
     "held": frozenset({"released", "rejected"}),
     "released": frozenset({"conformed", "rejected"}),
     "conformed": frozenset({"done"}),
-    # A replay of the same bytes takes the place of a batch that had come to rest.
-    "done": frozenset({"replaced"}),
+    # A replay of the same bytes takes the place of a batch that had come to rest; withdrawing takes its effect back.
+    "done": frozenset({"replaced", "withdrawn"}),
     "rejected": frozenset({"replaced"}),
 }
 
 #: Where a batch rests for good, unless a replay takes its place.
-FINAL: frozenset[State] = frozenset({"done", "rejected", "replaced"})
+FINAL: frozenset[State] = frozenset({"done", "rejected", "replaced", "withdrawn"})
 
 Origin = Literal["delivery", "replay"]
 

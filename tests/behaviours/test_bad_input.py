@@ -335,7 +335,7 @@ def test_a_held_batch_waits_with_code_4_and_its_deliverer_is_denied_with_code_5(
     with server("embedded", folder / ".assay"):
         shell(folder, "apply", expect=0)
         waits = shell(folder, "run", expect=4, env={"ASSAY_USER": "ann"})
-        assert 'Next: assay review release 1 --reason "..."' in waits.err
+        assert 'Next: assay review show 1' in waits.err
         release = ("review", "release", "1", "--reason", "checked")
         denied = shell(folder, *release, expect=5, env={"ASSAY_USER": "ann"})
         assert "ann delivered batch 1 and cannot decide on it\nNext: ask another steward" in denied.err

@@ -33,12 +33,16 @@ CALLS = {
     "batch list": "batch list",
     "batch show": "batch show {held}",
     "batch return": "batch return {broken} -o {new}.returned.xlsx",
+    "review list": "review list",
+    "review show": "review show {shown}",
     "review release": 'review release {held} --reason "checked"',
     "review reject": 'review reject {other} --reason "wrong month"',
     "quarantine list": "quarantine list",
     "quarantine show": "quarantine show 1",
     "quarantine export": "quarantine export 1 -o {new}.xlsx",
     "replay": "replay {broken}",
+    "rebuild": "rebuild shop.analytical.by_month",
+    "withdraw": "withdraw 1 --reason mistake",
     "sql": 'sql "SELECT * FROM operational.sale"',
     "lineage": "lineage analytical.by_month --where \"goods = 'tea'\"",
     "login": "login",
@@ -87,7 +91,7 @@ def held(standing_shop: Shop) -> dict[str, str]:
     standing_shop.edit("pipeline.yaml", "steward: never", "steward: always")
     settings = standing_shop.root / "assay.yaml"
     settings.write_text(settings.read_text() + "administrators: [steward]\n")
-    names = {"held": "20", "other": "30", "file": "40", "broken": "50"}
+    names = {"held": "20", "other": "30", "shown": "35", "file": "40", "broken": "50"}
     for name, number in names.items():
         text = "nonsense\n1\n" if name == "broken" else TILL.replace("\n1,", f"\n{number},")
         (standing_shop.root / f"till-{name}.csv").write_text(text)
@@ -95,10 +99,10 @@ def held(standing_shop: Shop) -> dict[str, str]:
         patch.setenv("ASSAY_USER", "deliverer")
         with standing_shop.opened() as platform:
             apply(platform)
-            files = [standing_shop.root / f"till-{name}.csv" for name in ("held", "other", "broken")]
+            files = [standing_shop.root / f"till-{name}.csv" for name in ("held", "other", "shown", "broken")]
             done = ingest(platform, pipeline_of(platform, "shop", "sales"), files, None)
-    assert [one.batch.state for one in done] == ["held", "held", "rejected"]
-    numbers = dict(zip(("held", "other", "broken"), (str(one.batch.id) for one in done), strict=True))
+    assert [one.batch.state for one in done] == ["held", "held", "held", "rejected"]
+    numbers = dict(zip(("held", "other", "shown", "broken"), (str(one.batch.id) for one in done), strict=True))
     new = standing_shop.root.parent / f"{standing_shop.root.name}-new"
     contract = standing_shop.root / "zones/shop/sales/contracts/till.odcs.yaml"
     file = standing_shop.root / "till-file.csv"
@@ -199,7 +203,7 @@ def test_a_rejected_delivery_exits_with_3_and_a_held_one_with_4(standing_shop: S
     waiting.write_text(TILL.replace("\n1,", "\n60,"))
     result = call(standing_shop, f"ingest {waiting} --zone shop --pipeline sales")
     assert result.exit_code == 4
-    assert "assay review release" in result.stderr.splitlines()[-1]
+    assert "assay review show" in result.stderr.splitlines()[-1]
 
 
 def test_who_delivered_a_batch_does_not_release_it(standing_shop: Shop, held: dict[str, str]) -> None:

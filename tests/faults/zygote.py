@@ -35,16 +35,19 @@ import assay.catalog.records as records
 import assay.cli as cli
 import assay.cli.flow  # noqa: F401
 import assay.cli.output  # noqa: F401
+import assay.pipelines.anew as anew
 import assay.pipelines.landing as arriving
 import assay.pipelines.movement as movement
 import assay.pipelines.plan
 import assay.pipelines.run as runner
+import assay.pipelines.withdraw as withdrawing
 import assay.segments.approve  # noqa: F401
 import assay.segments.clean  # noqa: F401
 import assay.segments.conform  # noqa: F401
 import assay.segments.denormalize  # noqa: F401
 import assay.stores.canonical as canonical
 import assay.stores.landing as landing
+import assay.stores.shadow as shadow
 from assay.engines.duckdb import Engine
 from assay.stores.iceberg import Iceberg
 
@@ -118,12 +121,14 @@ class Steps:
         self.around(canonical, "_fill", "fill")
         self.around(canonical, "_meet", "merge")
         self.around(canonical, "_delete", "delete")
-        for module in (arriving, movement, runner, assay.pipelines.plan):
+        self.around(shadow.Shadow, "take_over", "take over")
+        for module in (arriving, movement, runner, assay.pipelines.plan, withdrawing, shadow, anew):
             self._transactions(module)
         for module in (arriving, runner):
             self._placed(module, "land", lambda platform, source, path: (path.name, "land"))
         self._placed(runner, "move", lambda platform, batch, segment, lease: (batch.file_name, segment))
         self._placed(runner, "decide", lambda platform, batch, lease: (batch.file_name, "gate"))
+        self._placed(withdrawing, "withdraw", lambda platform, numbers, *_: (str(numbers), "withdraw"))
         self._placed(runner, "reject", lambda platform, batch, *_: (batch.file_name, "reject"))
 
     def _placed(self, owner: Any, name: str, naming: Callable[..., tuple[str, str]]) -> None:

@@ -17,10 +17,15 @@ from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.quarantine import export, listing
 from assay.pipelines.query import ask
-from assay.pipelines.replay import preview, replay
+from assay.pipelines.rebuild import preview as rebuild_preview
+from assay.pipelines.replay import again as again_
+from assay.pipelines.replay import failed, preview, replay
 from assay.pipelines.review import decide
 from assay.pipelines.run import ingest
+from assay.stores.database import transaction
+from assay.stores.iceberg import Iceberg
 from assay.zones.project import load_project
+from shop_project import Shop
 
 HEAD = """\
 version: 1.0.0
@@ -220,3 +225,130 @@ def test_a_renamed_copy_and_a_month_far_out_wait_for_the_steward(
     assert short.state == "held" and told[0] == "3 rows; the last 7 batches had 20 to 22"
     steward = Platform(watched.project, watched.url, watched.connection, "steward")
     assert decide(steward, short.id, "release", "the shop was closed").batch.state == "done"
+
+
+SHOP_HEAD = "No.,Sold on,Goods,Amount,Note\n"
+
+
+def put(platform: Platform, name: str, *lines: str) -> Batch:
+    """Delivers lines of the shop's till."""
+    path = platform.project.root / f"till-{name}.csv"
+    path.write_text(SHOP_HEAD + "".join(f"{line}\n" for line in lines))
+    (result,) = ingest(platform, pipeline_of(platform, "shop", "sales"), [path], None)
+    return result.batch
+
+
+def test_a_replay_does_not_undo_what_later_batches_said(filled: Shop) -> None:
+    with filled.opened() as platform:
+        put(platform, "2", "1,2025-01-03,tea,9.00,")
+        again = replay(platform, 1).batch
+        rows = ask(platform, "SELECT number, amount::VARCHAR, _batch FROM operational.sale ORDER BY 1", "shop")[1]
+        assert rows[:2] == [("1", "9.00", 2), ("2", "3.50", again.id)]
+        (one,) = rebuild_preview(platform, "shop.operational.sale").differences
+        assert (one.same, one.added, one.removed, one.changed) == (4, 0, 0, 0), "a table made anew is the same"
+
+
+@pytest.mark.parametrize(("start", "skipped"), [("clean", {"approve"}), ("conform", {"approve", "clean"})])
+def test_a_replay_from_a_segment_takes_what_stands_before_it(filled: Shop, start: Any, skipped: set[str]) -> None:
+    filled.edit("sale.sql", "note FROM", "upper(note) AS note FROM")
+    with filled.opened() as platform:
+        apply(platform)
+        landed = platform.landing.get("shop", records.batch(platform.connection, 1).sha256)
+        landed.chmod(0o600)
+        landed.write_text("these bytes are not read\n")
+        seen = preview(platform, 1, start=start)
+        assert seen.verdict == "Approved" and not any(one.any for one in seen.differences)
+        if start == "conform":
+            assert {one.table: one.changed for one in seen.effects} == {"goods": 0, "sale": 2}
+        again = replay(platform, 1, start=start).batch
+        assert (again.state, again.replaces) == ("done", 1)
+        rows = ask(platform, "SELECT note FROM operational.sale WHERE note IS NOT NULL ORDER BY 1", "shop")[1]
+        assert rows == [("GIFT",), ("REFUND",)]
+        runs = {run["segment"]: run for run in records.runs(platform.connection, again.id)}
+        assert {name for name, run in runs.items() if "taken_over_from" in run["detail"]} == skipped
+        stores = [(tally.store, tally.rows) for tally in records.tallies(platform.connection, again.id)]
+        before = [(tally.store, tally.rows) for tally in records.tallies(platform.connection, 1)]
+        assert sorted(stores) == sorted(before)
+        assert [one.rows for one in listing(platform)] == [1], "rows set aside are taken over, once"
+        kinds = [(s, f.kind) for s, f in records.findings(platform.connection, again.id)]
+        assert kinds == [(s, f.kind) for s, f in records.findings(platform.connection, 1)]
+
+
+def test_from_denormalize_on_the_analytical_rows_are_computed_again_and_the_batch_stays(filled: Shop) -> None:
+    with filled.opened() as platform:
+        before = ask(platform, "SELECT * FROM analytical.by_month ORDER BY ALL", "shop")[1]
+        with transaction(platform.connection) as tx:
+            Iceberg(tx, platform.data).put("shop.analytical", "by_month", [], replacing=True)
+        assert replay(platform, 1, start="denormalize").batch == records.batch(platform.connection, 1)
+        assert ask(platform, "SELECT * FROM analytical.by_month ORDER BY ALL", "shop")[1] == before
+
+
+def test_a_replay_as_of_a_version_goes_by_the_files_of_then(filled: Shop) -> None:
+    with filled.opened() as platform:
+        first = platform.project.version
+    filled.edit("till.odcs.yaml", "amount <> 0", "amount > 0")
+    with filled.opened() as platform:
+        apply(platform)
+        stricter = replay(platform, 1).batch
+        assert ask(platform, "SELECT count(*) FROM staging.till", "shop")[1] == [(3,)]
+        seen = preview(platform, stricter.id, version=first)
+        assert {one.store: one.added for one in seen.differences}["clean"] == 1
+        again = replay(platform, stricter.id, version=first).batch
+        assert (again.state, again.config_version) == ("done", first)
+        assert ask(platform, "SELECT count(*) FROM staging.till", "shop")[1] == [(4,)]
+
+
+def test_a_replay_that_was_cut_short_goes_on_with_the_same_command(
+    filled: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import assay.pipelines.replay as replaying
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with filled.opened() as platform:
+        monkeypatch.setattr(replaying, "work_off", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            replay(platform, 1)
+        monkeypatch.undo()
+        assert records.batch(platform.connection, 2).state == "landed"
+        again = replay(platform, 1).batch
+        assert (again.id, again.state, records.batch(platform.connection, 1).state) == (2, "done", "replaced")
+
+
+def test_what_failed_is_tried_again_but_not_what_somebody_refused_or_corrected(filled: Shop) -> None:
+    halt = "amount < 5, customProperties: [{property: action, value: halt}]"
+    filled.edit("till.odcs.yaml", "amount <> 0", halt)
+    with filled.opened() as platform:
+        apply(platform)
+        wrong = [put(platform, name, f"{name}0,2025-01-03,tea,7.00,") for name in ("5", "6", "7")]
+        assert {batch.state for batch in wrong} == {"rejected"}
+        corrected = put(platform, "6 (corrected)", "60,2025-01-03,tea,3.00,")
+        assert corrected.replaces == wrong[1].id
+        records.add_decision(platform.connection, wrong[2].id, "reject", "steward", "no")
+        assert [one.id for one in failed(platform, "shop", "sales")] == [wrong[0].id]
+        assert again_(platform, wrong[0]).batch.state == "rejected"
+        assert [one.id for one in failed(platform, "shop", None)] == [wrong[0].id]
+        filled.edit("till.odcs.yaml", "amount < 5", "amount < 50")
+    with filled.opened() as platform:
+        apply(platform)
+        assert again_(platform, wrong[0]).batch.state == "done"
+        assert failed(platform, "shop", None) == []
+
+
+def test_a_whole_that_a_newer_one_replaced_is_not_replayed(filled: Shop) -> None:
+    filled.edit("pipeline.yaml", "{mode: upsert}", "{mode: snapshot}")
+    with filled.opened() as platform:
+        apply(platform)
+        later = put(platform, "2", "20,2025-03-01,tea,1.00,")
+        with pytest.raises(Usage, match=f"batch {later.id} came after batch 1"):
+            replay(platform, 1)
+
+
+def test_what_a_batch_did_not_come_through_cannot_be_left_out(filled: Shop) -> None:
+    broken = filled.root / "till-broken.csv"
+    broken.write_text("nonsense\n1\n")
+    with filled.opened() as platform:
+        (result,) = ingest(platform, pipeline_of(platform, "shop", "sales"), [broken], None)
+        with pytest.raises(Usage, match="did not come through approve"):
+            replay(platform, result.batch.id, start="conform")

@@ -27,6 +27,7 @@ Kind = Literal[
     "failed",
     "replaced",
     "withdrawn",
+    "rebuilt",
     "reminded",
     "escalated",
     "late",

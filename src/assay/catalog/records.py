@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from assay.batch import Batch, Origin, Profile, State, Tally, may_move
+from assay.batch import STATES, Batch, Origin, Profile, State, Tally, may_move
 from assay.catalog.queue import Lease, LeaseLost
 from assay.errors import NotFound, Unavailable
 from assay.findings import Finding
@@ -21,6 +21,10 @@ _BATCH = (
     "id, zone, pipeline, source, file_name, size_bytes, sha256, state, delivered_by, delivered_at, "
     "config_version, period, origin, replaces_batch_id"
 )
+
+
+#: The states of a batch that was neither refused nor taken back.
+STANDING: tuple[State, ...] = tuple(state for state in STATES if state not in ("rejected", "replaced", "withdrawn"))
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,51 @@ def batches(
     return [Batch(*row) for row in connection.execute(sql.encode(), values)]
 
 
-def overtaken(connection: Connection, known: Batch, *, by_period: bool) -> bool:
-    """Whether a later batch of the source that was not refused stands, of the same period where that counts."""
+def failed(connection: Connection, zone: str, pipeline: str | None) -> list[Batch]:
+    """Batches that are parked, and those that were rejected, not by a steward, and have no successor."""
+    columns = ", ".join(f"b.{name}" for name in _BATCH.split(", "))
+    found = connection.execute(
+        f"SELECT {columns} FROM assay.batch AS b WHERE b.zone = %(zone)s "
+        "AND (%(pipeline)s::text IS NULL OR b.pipeline = %(pipeline)s) "
+        "AND (b.parked OR (b.state = 'rejected' AND b.origin = 'delivery' "
+        "AND NOT EXISTS (SELECT 1 FROM assay.decision AS d WHERE d.batch_id = b.id AND d.decision = 'reject') "
+        "AND NOT EXISTS (SELECT 1 FROM assay.batch AS s WHERE s.replaces_batch_id = b.id "
+        "AND (s.origin = 'delivery' OR s.state NOT IN ('rejected', 'withdrawn'))))) "
+        "ORDER BY b.id".encode(),
+        {"zone": zone, "pipeline": pipeline},
+    )
+    return [Batch(*row) for row in found]
+
+
+def conformed(connection: Connection, zone: str, pipeline: str) -> list[Batch]:
+    """The batches whose rows stand in the canonical tables of a pipeline, in the order in which their rows count.
+
+    That is the order in which they came there; a replay stands in the place of the batch that it replaced.
+    """
+    columns = ", ".join(f"b.{name}" for name in _BATCH.split(", "))
+    found = connection.execute(
+        "WITH RECURSIVE chain AS (SELECT id, id AS at, origin, replaces_batch_id FROM assay.batch "
+        "WHERE zone = %s AND pipeline = %s AND state IN ('conformed', 'done') "
+        "UNION ALL SELECT c.id, o.id, o.origin, o.replaces_batch_id FROM chain AS c "
+        "JOIN assay.batch AS o ON o.id = c.replaces_batch_id WHERE c.origin = 'replay'), "
+        "placed AS (SELECT c.id, min(r.id) AS place FROM chain AS c JOIN assay.segment_run AS r "
+        "ON r.batch_id = c.at AND r.segment = 'conform' AND r.outcome = 'done' GROUP BY c.id) "
+        f"SELECT {columns} FROM placed JOIN assay.batch AS b ON b.id = placed.id ORDER BY placed.place".encode(),
+        (zone, pipeline),
+    )
+    return [Batch(*row) for row in found]
+
+
+def overtaker(
+    connection: Connection, known: Batch, *, by_period: bool, states: Iterable[State] = STANDING
+) -> int | None:
+    """The newest later batch of the source in one of the states, of the same period where that counts."""
     row = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM assay.batch WHERE zone = %s AND pipeline = %s AND source = %s AND id > %s "
-        "AND state NOT IN ('rejected', 'replaced') AND (NOT %s OR period IS NOT DISTINCT FROM %s))",
-        (known.zone, known.pipeline, known.source, known.id, by_period, known.period),
+        "SELECT max(id) FROM assay.batch WHERE zone = %s AND pipeline = %s AND source = %s AND id > %s "
+        "AND state = ANY(%s) AND (NOT %s OR period IS NOT DISTINCT FROM %s)",
+        (known.zone, known.pipeline, known.source, known.id, list(states), by_period, known.period),
     ).fetchone()
-    return row == (True,)
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def same_bytes(connection: Connection, zone: str, pipeline: str, source: str, sha256: str) -> Batch | None:
@@ -138,7 +179,8 @@ def add_batch(
 def replaced_by(connection: Connection, number: int) -> int | None:
     """The newest batch that takes the place of this one, or means to."""
     row = connection.execute(
-        "SELECT max(id) FROM assay.batch WHERE replaces_batch_id = %s AND state <> 'rejected'", (number,)
+        "SELECT max(id) FROM assay.batch WHERE replaces_batch_id = %s AND state NOT IN ('rejected', 'withdrawn')",
+        (number,),
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])
 
@@ -177,6 +219,12 @@ def lock_batch(connection: Connection, number: int, expected: State, lease: Leas
         )
     if lease is not None and row[1] != lease.fence:
         raise LeaseLost(f"batch {number} was taken over by another worker", next="assay status")
+
+
+def lock_held(connection: Connection, number: int) -> bool:
+    """Holds the row of a batch until the transaction ends, where it still waits for a steward."""
+    query = "SELECT 1 FROM assay.batch WHERE id = %s AND state = 'held' FOR UPDATE"
+    return connection.execute(query, (number,)).fetchone() is not None
 
 
 def move(connection: Connection, number: int, before: State, after: State) -> None:
@@ -250,6 +298,20 @@ def tallies(connection: Connection, number: int) -> list[Tally]:
     return [Tally(store, rows, {k: Decimal(v) for k, v in sums.items()}) for store, rows, sums in found]
 
 
+def profile(connection: Connection, number: int) -> Profile | None:
+    """What the rows of a batch look like; None for one whose rows were never measured."""
+    row = connection.execute("SELECT body FROM assay.profile WHERE batch_id = %s", (number,)).fetchone()
+    return None if row is None else Profile.from_dict(row[0])
+
+
+def moved_at(connection: Connection, number: int) -> datetime:
+    """When a batch came into its state."""
+    row = connection.execute("SELECT moved_at FROM assay.batch WHERE id = %s", (number,)).fetchone()
+    assert row is not None
+    found: datetime = row[0]
+    return found
+
+
 def add_profile(connection: Connection, number: int, profile: Profile) -> None:
     """Keeps what the rows of a batch look like."""
     connection.execute(
@@ -269,7 +331,8 @@ def profiles(
     found = connection.execute(
         "SELECT b.id, b.file_name, b.period, p.body FROM assay.profile AS p JOIN assay.batch AS b ON b.id = p.batch_id "
         "WHERE b.zone = %(zone)s AND b.pipeline = %(pipeline)s AND b.source = %(source)s "
-        "AND b.state NOT IN ('rejected', 'replaced') AND b.id <> %(id)s AND b.id IS DISTINCT FROM %(replaces)s "
+        "AND b.state NOT IN ('rejected', 'replaced', 'withdrawn') "
+        "AND b.id <> %(id)s AND b.id IS DISTINCT FROM %(replaces)s "
         "ORDER BY p.fingerprint = %(fingerprint)s DESC, b.id DESC LIMIT %(limit)s",
         {
             "zone": batch.zone, "pipeline": batch.pipeline, "source": batch.source, "id": batch.id,
@@ -322,11 +385,23 @@ def configuration_files(connection: Connection, version: str) -> dict[str, str] 
     return None if row is None else dict(row[0])
 
 
-def add_decision(connection: Connection, number: int, decision: str, by: str, reason: str) -> None:
-    """Records a steward's decision."""
+def configuration_versions(connection: Connection, *, limit: int = 5) -> list[str]:
+    """The versions whose files were kept, the newest first."""
+    found = connection.execute(
+        "SELECT version FROM assay.configuration WHERE files IS NOT NULL GROUP BY version "
+        "ORDER BY max(id) DESC LIMIT %s",
+        (limit,),
+    )
+    return [str(row[0]) for row in found]
+
+
+def add_decision(
+    connection: Connection, number: int, decision: str, by: str, reason: str, evidence: str | None = None
+) -> None:
+    """Records a steward's decision; `evidence` is the fingerprint of what was shown."""
     connection.execute(
-        "INSERT INTO assay.decision (batch_id, decision, decided_by, reason) VALUES (%s, %s, %s, %s)",
-        (number, decision, by, reason),
+        "INSERT INTO assay.decision (batch_id, decision, decided_by, reason, evidence) VALUES (%s, %s, %s, %s, %s)",
+        (number, decision, by, reason, evidence),
     )
 
 
@@ -401,6 +476,8 @@ def delivered_rows(connection: Connection, numbers: Iterable[int]) -> dict[int, 
 def decisions(connection: Connection, number: int) -> list[dict[str, Any]]:
     """What stewards decided about a batch, in order."""
     found = connection.execute(
-        "SELECT decision, decided_by, reason, decided_at FROM assay.decision WHERE batch_id = %s ORDER BY id", (number,)
+        "SELECT decision, decided_by, reason, decided_at, evidence FROM assay.decision WHERE batch_id = %s ORDER BY id",
+        (number,),
     )
-    return [dict(zip(("decision", "decided_by", "reason", "decided_at"), row, strict=True)) for row in found]
+    names = ("decision", "decided_by", "reason", "decided_at", "evidence")
+    return [dict(zip(names, row, strict=True)) for row in found]

@@ -69,7 +69,7 @@ def show_batch(record: BatchRecord) -> None:
             for run in record.runs
         ],
     )
-    _reconciliation(record.tallies)
+    show_reconciliation(record.tallies)
     if record.findings:
         click.echo()
         show_report(record.report)
@@ -83,7 +83,8 @@ def _contract(runs: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _reconciliation(tallies: list[Tally]) -> None:
+def show_reconciliation(tallies: list[Tally]) -> None:
+    """Prints the rows and sums of a batch in each store."""
     if not tallies:
         return
     sums = sorted({name for tally in tallies for name in tally.sums})

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.batch import Batch
 from assay.cli import output
 from assay.cli.help import Command
 from assay.cli.options import json_option, load, project_options
+from assay.cli.progress import progress, progress_done
 from assay.errors import Usage, nearest
 
 if TYPE_CHECKING:
@@ -44,7 +42,8 @@ def ingest(
     from assay.pipelines.run import ingest as take_in
 
     with opened(load(folder, target)) as platform:
-        results = take_in(platform, pipeline_of(platform, zone, pipeline), list(files), source, _progress(as_json))
+        chosen = pipeline_of(platform, zone, pipeline)
+        results = take_in(platform, chosen, list(files), source, progress(as_json=as_json))
     _show(results, as_json)
 
 
@@ -73,29 +72,15 @@ def run(where: str | None, folder: Path, target: str | None, as_json: bool) -> N
                     f"there is no zone {where}", expected=nearest(where, project.zones) or ", ".join(project.zones)
                 )
             chosen = [p for p in in_order(project) if where is None or p.zone == where]
-        results = take_in(platform, chosen, _progress(as_json))
+        results = take_in(platform, chosen, progress(as_json=as_json))
     _show(results, as_json)
-
-
-def _progress(as_json: bool) -> Any:
-    """A line that shows what is at work, on a terminal only."""
-    if as_json or not sys.stderr.isatty():
-        return None
-    width = shutil.get_terminal_size().columns - 1
-
-    def show(batch: Batch, segment: str) -> None:
-        # Not wider than the terminal: a line that wraps is not erased by the next one.
-        click.echo(f"\r\033[K{output.visible(f'{segment} {batch.label}')[:width]}", nl=False, err=True)
-
-    return show
 
 
 def _show(results: list[Result], as_json: bool) -> None:
     if as_json:
         output.print_json([_as_json(result) for result in results])
     else:
-        if sys.stderr.isatty():
-            click.echo("\r\033[K", nl=False, err=True)
+        progress_done()
         _show_results(results)
     rejected = [r for r in results if r.batch.state == "rejected"]
     held = [r for r in results if r.batch.state == "held"]
@@ -103,7 +88,7 @@ def _show(results: list[Result], as_json: bool) -> None:
         output.next_step(f"assay batch show {rejected[0].batch.id}")
         raise click.exceptions.Exit(3)
     if held:
-        output.next_step(f'assay review release {held[0].batch.id} --reason "..."')
+        output.next_step(f"assay review show {held[0].batch.id}")
         raise click.exceptions.Exit(4)
 
 

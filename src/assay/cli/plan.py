@@ -75,14 +75,19 @@ def apply(folder: Path, target: str | None, allow: tuple[str, ...], as_json: boo
     """
     from assay.pipelines.plan import apply as carry_out
     from assay.pipelines.platform import opened
+    from assay.pipelines.rebuild import worth_rebuilding
 
     with opened(load(folder, target)) as platform:
         done = carry_out(platform, allowed_losses=frozenset(allow))
+        stale = worth_rebuilding(platform, done.applied) if done.applied != done.version else []
     if as_json:
-        output.print_json(_as_json(done))
+        output.print_json({**_as_json(done), "worth_rebuilding": stale})
         return
     _show(done, ddl=False)
     click.echo(f"applied configuration {done.version}")
+    if stale:
+        click.echo(f"new SQL of {', '.join(stale)}: rows that no batch touches stay as they are until a rebuild")
+        output.next_step(f"assay rebuild {stale[0]}")
 
 
 def _as_json(found: Plan) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Commands for rows that were set aside, and for taking a batch through the pipeline again."""
+"""Commands for rows that were set aside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from assay.cli import output
-from assay.cli.help import Command, Group
+from assay.cli.help import Group
 from assay.cli.options import json_option, load, project_options
 
 
@@ -89,53 +89,3 @@ def quarantine_export(number: int, into: Path | None, folder: Path, target: str 
         output.print_json({"batch": number, "rows": rows, "file": str(path)})
     else:
         click.echo(f"{rows} row{'' if rows == 1 else 's'} in {path}")
-
-
-@click.command(cls=Command)
-@click.argument("number", type=int)
-@click.option("--yes", is_flag=True, help="Carry it out; without it only what would change is shown.")
-@project_options
-@json_option
-def replay(number: int, yes: bool, folder: Path, target: str | None, as_json: bool) -> None:
-    """Take the delivered bytes of batch NUMBER through the pipeline again, under the configuration of now.
-
-    Shows first which rows would be added, removed or changed; nothing is replaced without --yes.
-
-    Example: assay replay 7 --yes
-    """
-    from assay.pipelines.platform import opened
-    from assay.pipelines.replay import preview
-    from assay.pipelines.replay import replay as carry_out
-
-    with opened(load(folder, target)) as platform:
-        found = preview(platform, number)
-        result = carry_out(platform, number) if yes and found.verdict != "Rejected" else None
-    if as_json:
-        batch = None if result is None else {"batch": result.batch.id, "state": result.batch.state}
-        output.print_json({**found.to_dict(), "replay": batch})
-    else:
-        click.echo(f"{found.batch.label}: would be {found.verdict.lower()} now")
-        output.table(
-            ("store", "same", "added", "removed", "changed", "columns"),
-            [(d.store, d.same, d.added, d.removed, d.changed, " ".join(d.columns)) for d in found.differences],
-        )
-        examples = [
-            (d.store, e.kind, f"{e.sheet}!{e.row}" if e.sheet else e.row, e.words)
-            for d in found.differences
-            for e in d.examples
-        ]
-        if examples:
-            output.table(("store", "row is", "row", "what differs"), examples)
-        output.findings(("replay", finding) for finding in found.findings)
-        if result is not None:
-            click.echo(f"batch {result.batch.id} takes the place of batch {number}: {result.batch.state}")
-    if found.verdict == "Rejected":
-        raise click.exceptions.Exit(3)
-    if result is None:
-        click.echo(f"Next: assay replay {number} --yes", err=True)
-    elif result.batch.state == "held":
-        click.echo(f"Next: assay review release {result.batch.id} --reason ...", err=True)
-        raise click.exceptions.Exit(4)
-    elif result.batch.state == "rejected":
-        click.echo(f"Next: assay batch show {result.batch.id}", err=True)
-        raise click.exceptions.Exit(3)

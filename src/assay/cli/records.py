@@ -1,4 +1,4 @@
-"""Commands about batches: batch list, batch show, review."""
+"""Commands about batches: batch list, batch show, batch return."""
 
 from __future__ import annotations
 
@@ -122,55 +122,8 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
         return
     show_batch(record)
     if found.state == "held":
-        output.next_step(f'assay review release {number} --reason "..."  (or reject)')
+        output.next_step(f"assay review show {number}")
     elif found.state == "rejected" and record.report.groups:
         output.next_step(f"assay batch return {number}, and assay ingest FILE once it is corrected")
     elif found.state == "rejected":
         output.next_step(f"assay ingest FILE --zone {found.zone} --pipeline {found.pipeline}, once FILE is corrected")
-
-
-@click.group(cls=Group)
-def review() -> None:
-    """Decide about batches that wait for a steward; the decision is kept with name and reason.
-
-    Example: assay review release 7 --reason "checked with the card office"
-    """
-
-
-def _decide(number: int, decision: str, reason: str, folder: Path, target: str | None, as_json: bool) -> None:
-    from assay.pipelines.platform import opened
-    from assay.pipelines.review import decide
-
-    with opened(load(folder, target)) as platform:
-        result = decide(platform, number, decision, reason)
-    if as_json:
-        output.print_json({"batch": number, "decision": decision, "state": result.batch.state})
-    else:
-        done = {"release": "released", "reject": "rejected"}[decision]
-        click.echo(f"batch {number} is {done}, its state is now {result.batch.state}")
-
-
-@review.command(name="release")
-@click.argument("number", type=int)
-@click.option("--reason", required=True, help="Why; kept with the decision.")
-@project_options
-@json_option
-def review_release(number: int, reason: str, folder: Path, target: str | None, as_json: bool) -> None:
-    """Let a held batch go on.
-
-    Example: assay review release 7 --reason "checked with the card office"
-    """
-    _decide(number, "release", reason, folder, target, as_json)
-
-
-@review.command(name="reject")
-@click.argument("number", type=int)
-@click.option("--reason", required=True, help="Why; kept with the decision.")
-@project_options
-@json_option
-def review_reject(number: int, reason: str, folder: Path, target: str | None, as_json: bool) -> None:
-    """Refuse a held batch.
-
-    Example: assay review reject 7 --reason "wrong month"
-    """
-    _decide(number, "reject", reason, folder, target, as_json)

@@ -51,6 +51,11 @@ def source_of(pipeline: Pipeline, file: Path, name: str | None = None) -> Source
     )
 
 
+def named_source(platform: Platform, batch: Batch) -> Source:
+    """The source that a batch is of, as the project has it now."""
+    return source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
+
+
 def waiting_files(pipeline: Pipeline) -> list[Path]:
     """The complete files in the pipeline's ingress folder that some source expects, by name."""
     markers = {pattern: s.reader.done_marker for s in pipeline.sources.values() for pattern in s.files}
@@ -147,12 +152,16 @@ def period_of(source: Source, name: str) -> str | None:
 def _worth_another_try(connection: Connection, source: Source, known: Batch, version: str) -> bool:
     """Whether bytes that were delivered before are to be processed again.
 
-    A rejected batch may fare better now: under other rules, or among other rows. And a file that is the whole of a
+    A rejected batch may fare better now: under other rules, or among other rows; a withdrawn one stands nowhere any
+    more. And a file that is the whole of a
     source, or of a period, counts again when another one has taken its place since.
     """
+    if known.state == "withdrawn":
+        return True
     if known.state != "rejected":
         mode = source.load.mode
-        return mode in ("snapshot", "replace") and records.overtaken(connection, known, by_period=mode == "replace")
+        later = records.overtaker(connection, known, by_period=mode == "replace")
+        return mode in ("snapshot", "replace") and later is not None
     refused = [entry["segment"] for entry in records.runs(connection, known.id) if entry["outcome"] == "rejected"]
     return known.config_version != version or refused == ["conform"]
 

@@ -22,6 +22,7 @@ from assay.pipelines.landing import pipeline_of, source_of
 from assay.pipelines.platform import Platform
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
+from assay.stores.canonical import strength
 from assay.stores.database import Connection, transaction
 from assay.zones.project import Source
 
@@ -30,7 +31,7 @@ def decide(platform: Platform, batch: Batch, lease: Lease) -> None:
     """The steward's gate: lets the batch pass, holds it, or rejects it, by its findings and the pipeline's setting."""
     pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
     found = tuple(finding for _, finding in records.findings(platform.connection, batch.id))
-    decided = verdict(found, pipeline.steward)
+    decided = verdict(found, pipeline.gate)
     after: Literal["released", "held", "rejected"] = (
         "released" if isinstance(decided, Approved) else "held" if isinstance(decided, Held) else "rejected"
     )
@@ -74,16 +75,27 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
             events.add(tx, kind, batch=batch, segment=segment, body={"seconds": seconds})
 
 
+def denormalize_again(platform: Platform, batch: Batch) -> None:
+    """Recomputes the analytical rows that a batch touched; the batch stays as it is.
+
+    The caller keeps the pipeline to itself (`run.alone`).
+    """
+    source = source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
+    started = time.monotonic()
+    with platform.scratch() as scratch:
+        outcome = _prepare(platform, batch, source, "denormalize", scratch)
+        with transaction(platform.connection) as tx:
+            records.lock_batch(tx, batch.id, "done")
+            outcome.commit(tx)
+            body = {"seconds": time.monotonic() - started, "again": True, "by": platform.actor}
+            events.add(tx, "finished", batch=batch, segment="denormalize", body=body)
+
+
 def _retire(platform: Platform, tx: Connection, batch: Batch, source: Source, merged: dict[str, Any]) -> None:
     """Takes the rows of a replayed batch out of staging, and says which canonical rows stay although not repeated."""
-    from assay.stores.iceberg import Iceberg, batch_is
-    from assay.stores.lake import clean, quarantine, readable
-
     assert batch.replaces is not None
     old = records.batch(tx, batch.replaces)
-    iceberg = Iceberg(tx, platform.data)
-    for table in dict.fromkeys((readable(source), clean(source), quarantine(source))):
-        iceberg.put(table.namespace, table.name, [], replacing=batch_is(old.id))
+    leave_staging(platform, tx, source, old.id)
     kept = {name: counts["kept"] for name, counts in merged.items() if counts["kept"]}
     if kept:
         words = ", ".join(f"{count} of {name}" for name, count in kept.items())
@@ -92,6 +104,16 @@ def _retire(platform: Platform, tx: Connection, batch: Batch, source: Source, me
     records.lock_batch(tx, old.id, old.state)
     records.move(tx, old.id, old.state, "replaced")
     events.add(tx, "replaced", batch=old, body={"by_batch": batch.id})
+
+
+def leave_staging(platform: Platform, tx: Connection, source: Source, number: int) -> None:
+    """Takes the rows of a batch out of the staging stores."""
+    from assay.stores.iceberg import Iceberg, batch_is
+    from assay.stores.lake import clean, quarantine, readable
+
+    iceberg = Iceberg(tx, platform.data)
+    for table in dict.fromkeys((readable(source), clean(source), quarantine(source))):
+        iceberg.put(table.namespace, table.name, [], replacing=batch_is(number))
 
 
 def _oddities(tx: Connection, batch: Batch, source: Source, profile: Profile) -> tuple[Finding, ...]:
@@ -151,6 +173,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
                 scratch,
                 refresh.tracked(platform.project, zone),
                 remember,
+                _later(platform, batch, source),
             )
         from assay.segments import denormalize
 
@@ -166,6 +189,20 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
         )
 
 
+def _later(platform: Platform, batch: Batch, source: Source) -> tuple[int, ...]:
+    """For a replay, the batches of sources that are not trusted less which came after the batch that it replaces."""
+    if batch.origin != "replay":
+        return ()
+    standing = records.conformed(platform.connection, batch.zone, batch.pipeline)
+    numbers = [one.id for one in standing]
+    if batch.replaces not in numbers:
+        return ()
+    precedence = platform.project.zones[batch.zone].pipelines[batch.pipeline].precedence
+    mine = strength(source.name, precedence)
+    after = standing[numbers.index(batch.replaces) + 1 :]
+    return tuple(one.id for one in after if strength(one.source, precedence) <= mine)
+
+
 def _touched(platform: Platform, batch: Batch) -> dict[str, dict[str, list[Any]] | None]:
     from assay.pipelines import refresh
 
@@ -174,11 +211,14 @@ def _touched(platform: Platform, batch: Batch) -> dict[str, dict[str, list[Any]]
     updated = {name for name, counts in conformed["detail"].items() if counts["updated"] or counts.get("deleted")}
     publishers = [subscription.zone for subscription in zone.subscriptions]
     changed = platform.connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM assay.segment_run r JOIN assay.batch b ON b.id = r.batch_id "
-        "WHERE b.zone = ANY(%s) AND r.segment IN ('conform', 'denormalize') AND r.finished_at > coalesce("
-        "(SELECT max(r2.finished_at) FROM assay.segment_run r2 JOIN assay.batch b2 ON b2.id = r2.batch_id "
-        "WHERE b2.zone = %s AND b2.pipeline = %s AND r2.segment = 'denormalize'), '-infinity'))",
-        (publishers, batch.zone, batch.pipeline),
+        "WITH last AS (SELECT coalesce(max(r.finished_at), '-infinity') AS at FROM assay.segment_run AS r "
+        "JOIN assay.batch AS b ON b.id = r.batch_id WHERE b.zone = %s AND b.pipeline = %s "
+        "AND r.segment = 'denormalize') "
+        "SELECT EXISTS (SELECT 1 FROM assay.segment_run AS r JOIN assay.batch AS b ON b.id = r.batch_id, last "
+        "WHERE b.zone = ANY(%s) AND r.segment IN ('conform', 'denormalize', 'withdraw') AND r.finished_at > last.at) "
+        "OR EXISTS (SELECT 1 FROM assay.event AS e, last WHERE e.zone = ANY(%s) AND e.kind = 'rebuilt' "
+        "AND e.at > last.at)",
+        (batch.zone, batch.pipeline, publishers, publishers),
     ).fetchone()
     touched = records.touched(platform.connection, batch.id)
     return refresh.by_table(platform.project, zone, touched, updated, bool(changed and changed[0]))

@@ -71,7 +71,7 @@ def plan(platform: Platform) -> Plan:
     from assay.pipelines.access import access_changes
 
     with transaction(platform.connection) as tx:
-        found = _computed(tx, platform.project)
+        found = planned(tx, platform.project)
         return replace(found, access=access_changes(tx, platform.project, found.applied))
 
 
@@ -85,15 +85,15 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     project = platform.project
     with transaction(platform.connection) as tx:
         hold(tx, "apply", seconds=WAIT_SECONDS)
-        found = _computed(tx, platform.project)
+        found = planned(tx, platform.project)
         _refuse_losses(found, allowed_losses)
         if _hold_pipelines(tx, platform.project, found):
-            found = _computed(tx, platform.project)  # what they did while we waited counts
+            found = planned(tx, platform.project)  # what they did while we waited counts
             _refuse_losses(found, allowed_losses)
         _carry_out(tx, platform.data, found, folders)
         if found.applied != found.version:
             words = [change.words for change in found.changes]
-            files = {str(path.relative_to(project.root)): path.read_text("utf-8") for path in project.files}
+            files = {str(path.relative_to(project.root)): path.read_bytes().decode("utf-8") for path in project.files}
             records.add_configuration(tx, found.version, platform.actor, words, files)
             events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
         if found.changes or found.applied != found.version:
@@ -170,11 +170,14 @@ def _carry_out_lake(tx: Connection, data: Path, steps: list[LakeStep]) -> set[Pa
     return gone
 
 
-def _computed(tx: Connection, project: Project) -> Plan:
+def planned(tx: Connection, project: Project) -> Plan:
+    """`plan` for a project, in the caller's transaction."""
+    from assay.pipelines.gate_check import check_gates
     from assay.pipelines.sql_check import check_sql, raise_all
 
     applied = records.applied_version(tx)
     if applied != project.version:  # what was applied has been checked
+        check_gates(project)
         check_sql(project)
         world_of(project)
     schemas = zones_standing(tx)

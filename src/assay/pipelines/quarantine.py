@@ -10,7 +10,7 @@ from assay.catalog import records
 from assay.engines.duckdb import connect as engine_connect
 from assay.engines.duckdb import path_list, quoted
 from assay.errors import NotFound
-from assay.pipelines.landing import pipeline_of, source_of
+from assay.pipelines.landing import named_source
 from assay.pipelines.platform import Platform
 from assay.readers.locate import OWN_HEADER
 from assay.stores.database import transaction
@@ -47,6 +47,14 @@ def listing(platform: Platform, zone: str | None = None) -> list[SetAside]:
     return found
 
 
+def reasons(platform: Platform, batch: Batch) -> list[SetAside]:
+    """What stands aside of one batch, by reason."""
+    source = named_source(platform, batch)
+    rest = f"WHERE _batch = {batch.id} GROUP BY ALL ORDER BY 1, 2"
+    found = _ask(platform, source, "_segment, _reason, count(*)", rest)
+    return [SetAside(batch.id, batch.zone, source.name, batch.file_name, *row) for row in found]
+
+
 def rows_of(platform: Platform, number: int) -> tuple[list[str], list[tuple[Any, ...]]]:
     """The rows of a batch that stand aside, under the headers of its file; the reason and the row stand last.
 
@@ -54,7 +62,7 @@ def rows_of(platform: Platform, number: int) -> tuple[list[str], list[tuple[Any,
     """
     import json
 
-    batch, source = _batch(platform, number)
+    source = named_source(platform, records.batch(platform.connection, number))
     names = [field.name for field in source.contract.fields]
     headers = [field.headers[0] or field.name for field in source.contract.fields]
     listed = ", ".join(quoted(name) for name in names)
@@ -83,12 +91,6 @@ def export(platform: Platform, number: int, into: Path) -> int:
         platform.record(tx, "quarantine.export", f"batch/{number}", zone=zone, outcome="allow", rows=len(rows))
     write_rows(into, "Set aside", columns, rows, marked=len(columns) - 2)
     return len(rows)
-
-
-def _batch(platform: Platform, number: int) -> tuple[Batch, Source]:
-    batch = records.batch(platform.connection, number)
-    pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
-    return batch, source_of(pipeline, Path(batch.file_name), batch.source)
 
 
 def _ask(platform: Platform, source: Source, columns: str, rest: str) -> list[tuple[Any, ...]]:

@@ -1,102 +1,106 @@
-"""The same bytes once more: what a batch would be under the configuration of now, and putting that in its place."""
+"""A batch once more: what it would be under another configuration or from some segment on, and putting that in its
+place."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from assay.batch import FINAL, Batch
-from assay.catalog import events, records
-from assay.engines.duckdb import Engine, literal, path_list, quoted
+from assay.batch import MOVES, Batch
+from assay.catalog import events, queue, records
+from assay.engines.duckdb import PARQUET, Engine, literal, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected, Usage
 from assay.findings import Finding
-from assay.pipelines.landing import period_of, pipeline_of, rank_of, source_of
+from assay.pipelines.configurations import check_stores, under
+from assay.pipelines.difference import Difference, staging_difference
+from assay.pipelines.landing import named_source, period_of, pipeline_of, rank_of
+from assay.pipelines.movement import denormalize_again
 from assay.pipelines.platform import Platform
-from assay.pipelines.run import Progress, Result, check_applied, work_off
+from assay.pipelines.review import BEYOND, gate_of
+from assay.pipelines.run import Progress, Result, alone, check_applied, work_off
+from assay.pipelines.trial import TableEffect, trial
 from assay.pipelines.worker import at_work
 from assay.stewardship.verdict import verdict
-from assay.stores.database import transaction
+from assay.stores.database import Connection, transaction
 from assay.stores.draft import Draft
-from assay.stores.lake import clean, quarantine, readable
+from assay.stores.lake import Lake, LakeTable, clean, quarantine, readable
 
 if TYPE_CHECKING:
     from assay.zones.project import Source
 
-#: How many rows of each kind of difference are shown.
-EXAMPLES = 5
-_OWN = ("_batch", "_sheet", "_row")
-
-
-@dataclass(frozen=True)
-class Example:
-    """One row that differs: where it stands in the delivered file, and what is different."""
-
-    kind: str
-    sheet: str | None
-    row: int
-    words: str
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How the rows of a batch in one store differ from what a replay would make of them."""
-
-    store: str
-    same: int
-    added: int
-    removed: int
-    changed: int
-    columns: tuple[str, ...] = ()
-    examples: tuple[Example, ...] = ()
+#: The segment with which a replay begins: what stands in the store before it is taken as it is.
+Start = Literal["approve", "clean", "conform", "denormalize"]
+STARTS: tuple[Start, ...] = get_args(Start)
+#: The lines of a reconciliation that `approve` makes.
+_APPROVED = ("delivered", "readable", "set aside by the contract")
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a replay would do: its verdict (`Approved`, `Held` or `Rejected`), findings and differences by store."""
+    """What a replay would do: its verdict (`Approved`, `Held` or `Rejected`), findings and differences by store.
+
+    `effects` are what the rows would do to the canonical tables, where staging stays as it is.
+    """
 
     batch: Batch
     verdict: str
     findings: tuple[Finding, ...]
     differences: tuple[Difference, ...] = field(default=())
+    effects: tuple[TableEffect, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        from dataclasses import asdict
-
         return {
             "batch": self.batch.id,
             "verdict": self.verdict,
             "findings": [finding.to_dict() for finding in self.findings],
-            "differences": [asdict(difference) for difference in self.differences],
+            "differences": [difference.to_dict() for difference in self.differences],
+            "effects": [effect.to_dict() for effect in self.effects],
         }
 
 
-def preview(platform: Platform, number: int) -> Preview:
-    """Runs approve and clean over the landed file under the configuration of now, for nobody to see.
+def preview(
+    platform: Platform, number: int, *, start: Start = "approve", version: str | None = None
+) -> Preview:
+    """Runs the segments of staging over what the batch has before them, for nobody to see.
 
-    Raises `Usage` for a batch that has not come to rest, or whose place another one has taken.
+    `version` is an applied configuration; that of now where it is left out. Raises `Usage` for a batch that cannot
+    be replayed so.
     """
-    batch, source, steward = _replayable(platform, number)
+    batch, source, then = _replayable(platform, number, start, version)
+    gate = gate_of(then, batch)
+    if start in ("conform", "denormalize"):
+        effects, refusal = trial(then, batch, source) if start == "conform" else ((), None)
+        kept = tuple(finding for _, finding in records.findings(platform.connection, number))
+        if refusal is not None:
+            return Preview(batch, "Rejected", (Finding("key_violation", refusal),))
+        decided = type(verdict(kept, gate)).__name__ if start == "conform" else "Approved"
+        return Preview(batch, decided, kept, effects=effects)
     from assay.segments import approve
     from assay.segments import clean as cleaning
     from assay.stores.iceberg import Iceberg
 
     with platform.scratch() as scratch, transaction(platform.connection) as tx:
-        draft = Draft(scratch / "draft")
+        draft, lake = Draft(scratch / "draft"), Iceberg(tx, platform.data)
         findings: list[Finding] = []
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
             try:
-                landed = platform.landed(batch, scratch)
-                approved = approve.prepare(batch, source, landed, engine, draft, scratch)
-                approved.commit(tx)
+                if start == "approve":
+                    landed = platform.landed(batch, scratch)
+                    approved = approve.prepare(batch, source, landed, engine, draft, scratch)
+                    approved.commit(tx)
+                    findings += approved.findings
+                else:
+                    for table, which in _carried(source, start):
+                        _copy(engine, lake, draft, table, which, batch.id, batch.id)
+                    findings += [found for segment, found in records.findings(tx, number) if segment == "approve"]
                 cleaned = cleaning.prepare(batch, source, engine, draft, scratch)
                 cleaned.commit(tx)
-                findings += [*approved.findings, *cleaned.findings]
+                findings += cleaned.findings
             except Rejected as error:
                 return Preview(batch, "Rejected", error.findings)
-            lake = Iceberg(tx, platform.data)
             tables = {"readable": readable(source), "quarantine": quarantine(source)}
             if source.cleans:
                 tables["clean"] = clean(source)
@@ -104,110 +108,192 @@ def preview(platform: Platform, number: int) -> Preview:
             for store, table in tables.items():
                 before = lake.files(table.namespace, table.name, batch.id)
                 after = draft.files(table.namespace, table.name)
-                differences.append(_difference(engine, source, store, batch.id, before, after))
+                differences.append(staging_difference(engine, source, store, batch.id, before, after))
     found = tuple(findings)
-    return Preview(batch, type(verdict(found, steward)).__name__, found, tuple(differences))
+    return Preview(batch, type(verdict(found, gate)).__name__, found, tuple(differences))
 
 
-def replay(platform: Platform, number: int, progress: Progress | None = None) -> Result:
-    """Takes the landed bytes of a batch through the pipeline again as a new batch, which takes its place at the end.
+def replay(
+    platform: Platform,
+    number: int,
+    progress: Progress | None = None,
+    *,
+    start: Start = "approve",
+    version: str | None = None,
+) -> Result:
+    """Takes a batch through the pipeline again as a new batch, which takes its place at the end.
 
     Until the new batch is conformed the old one stands as it is; then its rows leave staging and, where the new
-    one does not repeat them and the load mode lets them go, the canonical tables.
+    one does not repeat them and the load mode lets them go, the canonical tables. A replay that was cut short is
+    gone on with. From `denormalize` on nothing is replaced: what the batch touched is recomputed. Raises as `preview`.
     """
     check_applied(platform)
-    batch, source, _ = _replayable(platform, number)
+    going_on = under_way(platform, number)
+    if going_on is not None:
+        with at_work(platform) as worker:
+            queue.take_up(platform.connection, number=going_on)
+            return work_off(platform, worker, going_on, progress)
+    batch, source, then = _replayable(platform, number, start, version)
+    if start == "denormalize":
+        with alone(platform, batch.zone, batch.pipeline):
+            denormalize_again(then, batch)
+        return Result(records.batch(platform.connection, number))
     with at_work(platform) as worker:
-        with transaction(platform.connection) as tx:
-            records.lock_batch(tx, number, batch.state)
-            new = records.add_batch(
-                tx,
-                zone=batch.zone,
-                pipeline=batch.pipeline,
-                source=source.name,
-                file_name=batch.file_name,
-                size_bytes=batch.size_bytes,
-                sha256=batch.sha256,
-                delivered_by=platform.actor,
-                config_version=platform.project.version,
-                period=period_of(source, batch.file_name),
-                origin="replay",
-                replaces=number,
-                rank=rank_of(pipeline_of(platform, batch.zone, batch.pipeline), source),
-            )
-            records.add_run(tx, new, "land", "done", 0.0, {"replay_of": number})
-            events.add(tx, "landed", batch=records.batch(tx, new), segment="land", body={"replay_of": number})
-            platform.record(tx, "replay", f"batch/{number}", zone=batch.zone, new_batch=new, sha256=batch.sha256)
-        return work_off(platform, worker, new, progress)
+        return work_off(platform, worker, _begin(then, batch, source, start), progress)
 
 
-def _replayable(platform: Platform, number: int) -> tuple[Batch, Source, Any]:
-    batch = records.batch(platform.connection, number)
-    if batch.state not in FINAL:
-        raise Usage(
-            f"batch {number} is {batch.state}: only one that is done or rejected can be replayed",
-            next=f"assay review release {number} --reason ..." if batch.state == "held" else "assay run",
+def failed(platform: Platform, zone: str, pipeline: str | None) -> list[Batch]:
+    """The batches of a zone or pipeline that went wrong and that nobody has refused or corrected: those that wait
+    for a cause to be mended, and those that were rejected by a contract, a rule or a key."""
+    return records.failed(platform.connection, zone, pipeline)
+
+
+def again(platform: Platform, batch: Batch, progress: Progress | None = None) -> Result:
+    """Tries a batch that went wrong once more, under the configuration of now."""
+    if batch.state == "rejected":
+        return replay(platform, batch.id, progress)
+    with at_work(platform) as worker:
+        queue.take_up(platform.connection, number=batch.id)
+        return work_off(platform, worker, batch.id, progress)
+
+
+def under_way(platform: Platform, number: int) -> int | None:
+    """The replay of a batch that was begun and has not come to rest."""
+    newer = records.replaced_by(platform.connection, number)
+    if newer is None:
+        return None
+    batch = records.batch(platform.connection, newer)
+    return newer if batch.origin == "replay" and batch.state in queue.MOVING else None
+
+
+def _begin(platform: Platform, batch: Batch, source: Source, start: Start) -> int:
+    """Records the new batch, with what it takes over of the old one; returns its number."""
+    with transaction(platform.connection) as tx:
+        records.lock_batch(tx, batch.id, batch.state)
+        new = records.add_batch(
+            tx,
+            zone=batch.zone,
+            pipeline=batch.pipeline,
+            source=source.name,
+            file_name=batch.file_name,
+            size_bytes=batch.size_bytes,
+            sha256=batch.sha256,
+            delivered_by=platform.actor,
+            config_version=platform.project.version,
+            period=period_of(source, batch.file_name) if start == "approve" else batch.period,
+            origin="replay",
+            replaces=batch.id,
+            rank=rank_of(pipeline_of(platform, batch.zone, batch.pipeline), source),
         )
+        body = {"replay_of": batch.id, "from": start}
+        records.add_run(tx, new, "land", "done", 0.0, body)
+        events.add(tx, "landed", batch=records.batch(tx, new), segment="land", body=body)
+        if start != "approve":
+            _take_over(platform, tx, batch, new, source, start)
+        queue.announce(tx)
+        platform.record(
+            tx, "replay", f"batch/{batch.id}", zone=batch.zone, new_batch=new, sha256=batch.sha256, begins_with=start,
+            configuration=platform.project.version,
+        )  # fmt: skip
+    return new
+
+
+def _take_over(platform: Platform, tx: Connection, old: Batch, new: int, source: Source, start: Start) -> None:
+    """Gives a new batch the staged rows and the records of the segments that it does not go through again."""
+    from assay.stores.iceberg import Iceberg
+
+    lake = Iceberg(tx, platform.data)
+    with platform.scratch() as scratch, engine_connect(scratch) as engine:
+        for table, which in _carried(source, start):
+            _copy(engine, lake, lake, table, which, old.id, new)
+    segments = ("approve",) if start == "clean" else ("approve", "clean")
+    for run in records.runs(tx, old.id):
+        if run["segment"] in segments:
+            records.add_run(tx, new, run["segment"], "done", 0.0, {**run["detail"], "taken_over_from": old.id})
+    for segment, finding in records.findings(tx, old.id):
+        if segment in segments:
+            records.add_findings(tx, new, segment, [finding])
+    for tally in records.tallies(tx, old.id):
+        if tally.store in _APPROVED or (start == "conform" and not tally.store.startswith("operational.")):
+            records.add_tally(tx, new, tally)
+    profile = records.profile(tx, old.id)
+    if profile is not None:
+        records.add_profile(tx, new, profile)
+    records.move(tx, new, "landed", "readable")
+    if start == "conform":
+        records.move(tx, new, "readable", "clean")
+
+
+def _carried(source: Source, start: Start) -> Iterable[tuple[LakeTable, str]]:
+    """The staging tables whose rows (those of the condition) a replay that begins at `start` takes as they are."""
+    yield readable(source), "true"
+    yield quarantine(source), "_segment = 'approve'" if start == "clean" else "true"
+    if start == "conform" and source.cleans:
+        yield clean(source), "true"
+
+
+def _copy(engine: Engine, lake: Lake, into: Lake, table: LakeTable, which: str, old: int, new: int) -> None:
+    """Puts the rows of a batch in a table once more, as those of another batch."""
+    from assay.segments.relations import file_rows
+
+    files = lake.files(table.namespace, table.name, old)
+    if not files:
+        return
+    file = into.new_file(table.namespace, table.name, f"{new}-replay")
+    columns = ", ".join(
+        f"CAST({new} AS BIGINT) AS _batch" if name == "_batch" else quoted(name) for name, _ in table.columns
+    )
+    engine.run(
+        f"COPY (SELECT {columns} FROM {file_rows(table, files)} WHERE _batch = {old} AND ({which})) "
+        f"TO {literal(str(file))} ({PARQUET})"
+    )
+    into.put(table.namespace, table.name, [file])
+
+
+def _replayable(
+    platform: Platform, number: int, start: Start, version: str | None
+) -> tuple[Batch, Source, Platform]:
+    """The batch, and its source and the platform in the configuration asked for."""
+    batch = records.batch(platform.connection, number)
+    then = platform if version is None else under(platform, version)
+    if then is not platform:
+        check_stores(then, batch.zone)
     newer = records.replaced_by(platform.connection, number)
     if newer is not None:
         raise Usage(f"batch {newer} takes the place of batch {number} already", next=f"assay batch show {newer}")
-    pipeline = pipeline_of(platform, batch.zone, batch.pipeline)
-    return batch, source_of(pipeline, Path(batch.file_name), batch.source), pipeline.steward
-
-
-def _difference(
-    engine: Engine, source: Source, store: str, number: int, before: list[str], after: list[str]
-) -> Difference:
-    """Compares rows by where they stand in the delivered file, and values by column."""
-    was, now = (_columns(engine, name, files, number) for name, files in (("was", before), ("now", after)))
-    common = [name for name in now if name in was and name not in _OWN]
-    apart = " OR ".join(f"w.{quoted(name)} IS DISTINCT FROM n.{quoted(name)}" for name in common) or "false"
-    engine.run(
-        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT coalesce(n._sheet, w._sheet) AS _sheet, "
-        f"coalesce(n._row, w._row) AS _row, CASE WHEN w._batch IS NULL THEN 'added' WHEN n._batch IS NULL THEN "
-        f"'removed' WHEN {apart} THEN 'changed' ELSE 'same' END AS kind, {_words(source, common)} AS words "
-        f"FROM was AS w FULL JOIN now AS n ON w._row = n._row AND w._sheet IS NOT DISTINCT FROM n._sheet"
-    )
-    counts = dict(engine.rows("SELECT kind, count(*) FROM compared GROUP BY kind"))
-    examples = engine.rows(
-        "SELECT kind, _sheet, _row, CASE WHEN kind = 'changed' THEN words ELSE '' END FROM compared "
-        "WHERE kind <> 'same' QUALIFY row_number() OVER (PARTITION BY kind ORDER BY _sheet, _row) "
-        f"<= {EXAMPLES} ORDER BY kind, _sheet, _row"
-    )
-    columns = [f"+{name}" for name in now if was and name not in was]
-    columns += [f"-{name}" for name in was if now and name not in now]
-    return Difference(
-        store,
-        **{kind: int(counts.get(kind, 0)) for kind in ("same", "added", "removed", "changed")},
-        columns=tuple(columns),
-        examples=tuple(Example(*row) for row in examples),
-    )
-
-
-def _columns(engine: Engine, name: str, files: list[str], number: int) -> list[str]:
-    """Makes a view of the files' rows; returns its columns, none where there is no file."""
-    if not files:
-        engine.run(
-            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT CAST(NULL AS BIGINT) AS _batch, CAST(NULL AS VARCHAR) AS "
-            "_sheet, CAST(NULL AS BIGINT) AS _row WHERE false"
+    if "replaced" not in MOVES.get(batch.state, ()):
+        raise Usage(
+            f"batch {number} is {batch.state}: only one that is done or rejected can be replayed",
+            next=_next(batch),
         )
-        return []
-    engine.run(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS "
-        f"SELECT * FROM read_parquet({path_list(files)}, union_by_name=true) WHERE _batch = {number}"
-    )
-    columns, _ = engine.table(f"SELECT * FROM {name} LIMIT 0")
-    return columns
+    source = named_source(then, batch)
+    mode = source.load.mode
+    if mode in ("snapshot", "replace"):
+        later = records.overtaker(platform.connection, batch, by_period=mode == "replace", states=BEYOND)
+        if later is not None and start != "denormalize":
+            raise Usage(
+                f"batch {later} came after batch {number} and took the place of its rows: replayed, it would undo that",
+                next=f"assay replay {later}",
+            )
+    _check_start(platform, batch, start)
+    return batch, source, then
 
 
-def _words(source: Source, columns: list[str]) -> str:
-    """SQL: which values of a row differ, before and after; those of sensitive fields are not shown."""
-    hidden = {entry.name for entry in (*source.contract.fields, *source.clean_fields) if entry.sensitive}
-    parts = []
-    for name in columns:
-        before, after = (f"coalesce(CAST({side}.{quoted(name)} AS VARCHAR), 'nothing')" for side in ("w", "n"))
-        shown = f"{literal(name + ': ')} || {before} || ' → ' || {after}"
-        if name in {*hidden, "_raw"}:
-            shown = literal(f"{name} differs")
-        parts.append(f"CASE WHEN w.{quoted(name)} IS DISTINCT FROM n.{quoted(name)} THEN {shown} END")
-    return f"concat_ws('; ', {', '.join(parts)})" if parts else "''"
+def _check_start(platform: Platform, batch: Batch, start: Start) -> None:
+    if start == "denormalize" and batch.state != "done":
+        raise Usage(
+            f"batch {batch.id} is {batch.state}: only one that is done can be recomputed",
+            next=f"assay replay {batch.id}",
+        )
+    done = {run["segment"] for run in records.runs(platform.connection, batch.id) if run["outcome"] == "done"}
+    missing = [segment for segment in STARTS[: STARTS.index(start)] if segment not in done]
+    if missing:
+        raise Usage(
+            f"batch {batch.id} did not come through {missing[0]}: it cannot begin with {start}",
+            next=f"assay replay {batch.id} --from {missing[0]}",
+        )
+
+
+def _next(batch: Batch) -> str:
+    steps = {"held": f"assay review show {batch.id}", "withdrawn": "deliver the file again", "replaced": ""}
+    return steps.get(batch.state, "assay run") or f"assay batch show {batch.id}"

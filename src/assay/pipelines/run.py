@@ -14,18 +14,21 @@ from pathlib import Path
 from assay.batch import Batch
 from assay.catalog import events, queue, records
 from assay.catalog.queue import MODELLING, MOVING, Lease
-from assay.errors import AssayError, Misconfigured, Rejected
+from assay.errors import AssayError, Misconfigured, Rejected, Unavailable
 from assay.flow import GATE, movement_from
+from assay.pipelines.configurations import under
 from assay.pipelines.landing import arrived, check_file, land, source_of, take, waiting_files
 from assay.pipelines.movement import decide, move, reject
 from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.pipelines.worker import Worker, at_work
-from assay.stores.database import advisory_key, transaction
+from assay.stores.database import LockNotAvailable, advisory_key, transaction
 from assay.zones.project import Pipeline
 
 Progress = Callable[[Batch, str], None]
 
+#: How long to wait for the batches of a pipeline that are in work, in seconds.
+WAIT_SECONDS = 60
 #: How long to wait before looking again at a batch that somebody else has in work, in seconds.
 PAUSE_SECONDS = 0.05
 
@@ -57,6 +60,31 @@ def turn(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
             platform.connection.execute("SELECT pg_advisory_unlock_shared(%s)", (key,))
 
 
+@contextmanager
+def alone(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
+    """Keeps every batch of a pipeline where it is, and its tables as they are, while they are made anew.
+
+    Held by the session. Raises `Unavailable` when batches are in work for longer than a minute.
+    """
+    connection, key = platform.connection, advisory_key("pipeline", zone, pipeline)
+    connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'".encode())
+    try:
+        connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+    except LockNotAvailable as error:
+        raise Unavailable(
+            f"{zone}/{pipeline} has been at work for more than {WAIT_SECONDS} seconds",
+            next="run the same command again",
+        ) from error
+    finally:
+        connection.execute("RESET lock_timeout")
+    try:
+        check_applied(platform)
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
 def advance(platform: Platform, lease: Lease, progress: Progress | None = None) -> AssayError | None:
     """Takes the batch of a lease on: to the canonical tables' door, to the steward's gate, to its end or rejection.
 
@@ -66,6 +94,8 @@ def advance(platform: Platform, lease: Lease, progress: Progress | None = None) 
     segment, started = "", time.monotonic()
     try:
         with turn(platform, batch.zone, batch.pipeline):
+            if batch.origin == "replay":
+                platform = under(platform, batch.config_version)
             modelling = batch.state in MODELLING
             while batch.state in MOVING and (batch.state in MODELLING) == modelling:
                 if batch.state == GATE:

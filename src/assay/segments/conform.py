@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from assay.engines.sql import with_provenance
 from assay.errors import Misconfigured
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.segments.relations import file_rows, provide
+from assay.segments.relations import AS_IT_STANDS, Sight, file_rows, provide
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection
 from assay.stores.iceberg import Iceberg
@@ -34,28 +34,19 @@ def prepare(
     scratch: Path,
     tracked: Mapping[str, tuple[str, ...]],
     record_touched: Any,
+    later: tuple[int, ...] = (),
 ) -> Outcome:
     """Runs the SELECT of every canonical table; `commit` merges the rows and records which values they touched.
 
     `tracked` names, per table, the columns by which analytical tables are refreshed; `record_touched` is
-    called with (connection, table, values per column or None for "unknown").
+    called with (connection, table, values per column or None for "unknown"). `later` are batches whose rows a replay
+    leaves as they are.
     """
-    zone = project.zones[source.zone]
-    pipeline = zone.pipelines[source.pipeline]
-    table = clean(source)
-    files = iceberg.files(table.namespace, table.name, batch.id)
-    rows = file_rows(table, files)
-    engine.run(
-        f"CREATE OR REPLACE TEMP VIEW batch AS SELECT *, {literal(batch.file_name)} AS _file, "
-        f"CAST({literal(batch.period)} AS VARCHAR) AS _period FROM {rows} WHERE _batch = {batch.id}"
-    )
+    pipeline = project.zones[source.zone].pipelines[source.pipeline]
     engine.attach_postgres(url)
-    incoming = []
-    for target in load_order(pipeline.operational[name] for name in source.conform):
-        provide(engine, project, zone, source.conform[target.name], iceberg)
-        incoming.append(_canonical(engine, batch, source, target, scratch))
+    incoming = canonical_rows(batch, project, source, engine, iceberg, scratch)
 
-    rules = Rules.of(source, pipeline.precedence, batch.replaces if batch.origin == "replay" else None)
+    rules = Rules.of(source, pipeline.precedence, batch.replaces if batch.origin == "replay" else None, later)
     tallies: list[Tally] = []
     changed: dict[str, Any] = {}
 
@@ -64,7 +55,7 @@ def prepare(
             with connection.transaction():
                 done = merge(connection, incoming, rules, tracked)
         except Violation as error:
-            raise refused(connection, incoming, error) from error
+            raise refused(connection, incoming, error, rules) from error
         for one in incoming:
             merged, counted = done[one.table.name]
             record_touched(connection, one.table.name, merged.touched)
@@ -78,6 +69,35 @@ def prepare(
             tallies.append(counted)
 
     return Outcome(commit, late_tallies=tallies, detail=changed)
+
+
+def canonical_rows(
+    batch: Batch,
+    project: Project,
+    source: Source,
+    engine: Engine,
+    iceberg: Iceberg,
+    scratch: Path,
+    *,
+    tables: Collection[str] | None = None,
+    sight: Sight = AS_IT_STANDS,
+) -> list[Incoming]:
+    """The rows that a batch brings to its canonical tables (to those of `tables` only), parents first.
+
+    PostgreSQL must be attached to the engine already.
+    """
+    zone = project.zones[source.zone]
+    table = clean(source)
+    rows = file_rows(table, iceberg.files(table.namespace, table.name, batch.id))
+    engine.run(
+        f"CREATE OR REPLACE TEMP VIEW batch AS SELECT *, {literal(batch.file_name)} AS _file, "
+        f"CAST({literal(batch.period)} AS VARCHAR) AS _period FROM {rows} WHERE _batch = {batch.id}"
+    )
+    incoming = []
+    for target in load_order(zone.operational[name] for name in source.conform if tables is None or name in tables):
+        provide(engine, project, zone, source.conform[target.name], iceberg, sight)
+        incoming.append(_canonical(engine, batch, source, target, scratch))
+    return incoming
 
 
 def _canonical(engine: Engine, batch: Batch, source: Source, table: OperationalTable, scratch: Path) -> Incoming:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,12 @@ from assay.engines.duckdb import PARQUET, Engine, EngineFailed, literal, path_li
 from assay.engines.sql import references
 from assay.errors import Misconfigured
 from assay.segments.outcome import Outcome
-from assay.segments.relations import lake_select, provide
+from assay.segments.relations import AS_IT_STANDS, Sight, lake_select, provide
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake import analytical
 
 if TYPE_CHECKING:
-    from assay.zones.project import AnalyticalTable, Project, Source
+    from assay.zones.project import AnalyticalTable, Project, Source, Zone
 
 #: A refresh of more values than this is a full one: the predicate would cost more than it saves.
 VALUES_MOST = 500
@@ -37,32 +38,90 @@ def prepare(
     zone = project.zones[source.zone]
     engine.attach_postgres(url)
     engine.forget_order()
-    written: list[tuple[AnalyticalTable, list[Path], Any]] = []
-    fresh: dict[str, tuple[AnalyticalTable, list[Path], dict[str, list[Any]] | None]] = {}
-    detail: dict[str, Any] = {}
-    for table in _in_order(zone.pipelines[source.pipeline].analytical):
+
+    def reads(parts: set[tuple[str, ...]]) -> bool:
+        return ("staging", source.name) in parts or any(
+            one[0] == "operational" and one[-1] in touched for one in parts
+        )
+
+    tables = zone.pipelines[source.pipeline].analytical
+    made = _recomputed(project, zone, tables, reads, engine, iceberg, scratch, touched)
+    detail = {
+        one.table.name: "all of it" if one.values is None else {k: [str(v) for v in vs] for k, vs in one.values.items()}
+        for one in made
+    }
+    return Outcome(lambda _: put(iceberg, made, f"{batch.id}-denormalize"), detail=detail)
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """An analytical table made anew: its rows in files that nobody reads yet.
+
+    `values` are those of the refresh columns whose rows they replace; None for all of the table.
+    """
+
+    table: AnalyticalTable
+    files: tuple[Path, ...]
+    values: dict[str, list[Any]] | None
+
+
+def recompute(
+    project: Project,
+    zone: Zone,
+    pipeline: str,
+    reads: Callable[[set[tuple[str, ...]]], bool],
+    engine: Engine,
+    iceberg: Iceberg,
+    scratch: Path,
+    *,
+    named: Collection[str] = (),
+    sight: Sight = AS_IT_STANDS,
+) -> list[Recomputed]:
+    """Makes analytical tables of a pipeline anew as a whole: those `named`, those whose SQL `reads` what changed (it
+    is asked with the names in the SQL), and those that read one of them.
+
+    PostgreSQL must be attached to the engine already.
+    """
+    engine.forget_order()
+    tables = zone.pipelines[pipeline].analytical
+    return _recomputed(project, zone, tables, reads, engine, iceberg, scratch, {}, named=named, sight=sight)
+
+
+def put(iceberg: Iceberg, made: Iterable[Recomputed], hint: str) -> None:
+    """Brings recomputed rows into their tables, in place of those that they replace."""
+    for one in made:
+        place = _place(one.table)
+        files = [file.replace(iceberg.new_file(*place, hint)) for file in one.files]
+        iceberg.put(*place, files, replacing=True if one.values is None else _expression(one.values))
+
+
+def _recomputed(
+    project: Project,
+    zone: Zone,
+    tables: Mapping[str, AnalyticalTable],
+    reads: Callable[[set[tuple[str, ...]]], bool],
+    engine: Engine,
+    iceberg: Iceberg,
+    scratch: Path,
+    touched: Mapping[str, dict[str, list[Any]] | None],
+    *,
+    named: Collection[str] = (),
+    sight: Sight = AS_IT_STANDS,
+) -> list[Recomputed]:
+    fresh: dict[str, Recomputed] = {}
+    for table in _in_order(tables):
         read = {reference.parts for reference in references(table.sql.text, table.sql.path)}
-        reads_touched = any(parts[0] == "operational" and parts[-1] in touched for parts in read)
-        reads_fresh = any(parts[0] == "analytical" and parts[-1] in fresh for parts in read)
-        reads_staging = ("staging", source.name) in read
-        if not (reads_touched or reads_fresh or reads_staging):
+        reads_fresh = {parts[-1] for parts in read if parts[0] == "analytical"} & fresh.keys()
+        if not (table.name in named or reads_fresh or reads(read)):
             continue
-        provide(engine, project, zone, table.sql, iceberg)
-        for name in sorted(fresh.keys() & {parts[-1] for parts in read if parts[0] == "analytical"}):
-            view = _as_refreshed(*fresh[name], iceberg)
+        provide(engine, project, zone, table.sql, iceberg, sight)
+        for name in sorted(reads_fresh):
+            view = _as_refreshed(fresh[name], iceberg)
             engine.run(f"CREATE OR REPLACE VIEW analytical.{quoted(name)} AS {view}")
         values = _values(table, touched)
         engine.scan_postgres_in_parts(values is None or not iceberg.files(*_place(table)))
-        files = _compute(engine, table, iceberg, batch, scratch, values)
-        written.append((table, files, True if values is None else _expression(values)))
-        detail[table.name] = "all of it" if values is None else {k: [str(v) for v in vs] for k, vs in values.items()}
-        fresh[table.name] = table, files, values
-
-    def commit(connection: Any) -> None:
-        for table, files, replacing in written:
-            iceberg.put(*_place(table), files, replacing=replacing)
-
-    return Outcome(commit, detail=detail)
+        fresh[table.name] = Recomputed(table, tuple(_compute(engine, table, scratch, values)), values)
+    return list(fresh.values())
 
 
 def _place(table: AnalyticalTable) -> tuple[str, str]:
@@ -70,13 +129,12 @@ def _place(table: AnalyticalTable) -> tuple[str, str]:
     return target.namespace, target.name
 
 
-def _as_refreshed(
-    table: AnalyticalTable, files: list[Path], values: dict[str, list[Any]] | None, iceberg: Iceberg
-) -> str:
+def _as_refreshed(one: Recomputed, iceberg: Iceberg) -> str:
     """SQL of the table as it will stand after the commit, for the tables that read it."""
-    before = lake_select(analytical(table), iceberg)
-    now = f"SELECT * FROM read_parquet({path_list([str(file) for file in files])})" if files else None
-    kept = f"SELECT * FROM ({before}) WHERE {'false' if values is None else f'({_touches(values)}) IS NOT TRUE'}"
+    before = lake_select(analytical(one.table), iceberg)
+    now = f"SELECT * FROM read_parquet({path_list([str(file) for file in one.files])})" if one.files else None
+    where = "false" if one.values is None else f"({_touches(one.values)}) IS NOT TRUE"
+    kept = f"SELECT * FROM ({before}) WHERE {where}"
     return f"{kept} UNION ALL BY NAME {now}" if now else kept
 
 
@@ -122,12 +180,7 @@ def _typed(table: AnalyticalTable, column: str, value: Any) -> Any:
 
 
 def _compute(
-    engine: Engine,
-    table: AnalyticalTable,
-    iceberg: Iceberg,
-    batch: Batch,
-    scratch: Path,
-    values: dict[str, list[Any]] | None,
+    engine: Engine, table: AnalyticalTable, scratch: Path, values: dict[str, list[Any]] | None
 ) -> list[Path]:
     """Streams the rows into Parquet files: one per value of the refresh columns, so that the next refresh
     drops whole files."""
@@ -139,7 +192,8 @@ def _compute(
     rows = f"SELECT {columns} FROM ({table.sql.text.strip().rstrip(';')}) {where}"
     try:
         if table.refresh_by is None:
-            written = engine.copy_files(f"COPY ({rows}) TO {literal(str(scratch / table.name))} ({PARQUET})")
+            file = scratch / f"{table.name}.parquet"
+            written = engine.copy_files(f"COPY ({rows}) TO {literal(str(file))} ({PARQUET})")
         else:
             # A folder per hash, not per value: a value may be too long for a file's name, and the files keep
             # their columns. Two values that share a hash share a file, which is only slower to refresh.
@@ -154,7 +208,7 @@ def _compute(
             file=table.sql.path,
             expected="a SELECT with the columns " + ", ".join(field.name for field in table.contract.fields),
         ) from error
-    return [file.replace(iceberg.new_file(*_place(table), f"{batch.id}-denormalize")) for file in written]
+    return written
 
 
 def _touches(values: dict[str, list[Any]]) -> str:

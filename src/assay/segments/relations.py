@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assay.engines.duckdb import Engine, path_list, quoted
@@ -15,7 +16,24 @@ if TYPE_CHECKING:
     from assay.zones.project import Project, Sql, Zone
 
 
-def provide(engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Iceberg) -> None:
+@dataclass(frozen=True)
+class Sight:
+    """What a zone's SQL is shown in place of what stands, to see what would be.
+
+    `operational` names, for tables that are made anew, the schema of PostgreSQL where they are; the staged rows of
+    the batches in `without` are not shown.
+    """
+
+    operational: Mapping[str, str] = field(default_factory=dict)
+    without: frozenset[int] = frozenset()
+
+
+AS_IT_STANDS = Sight()
+
+
+def provide(
+    engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Iceberg, sight: Sight = AS_IT_STANDS
+) -> None:
     """Makes every table that the SQL reads a view of the engine; `pg` must be attached to it already.
 
     Raises `Misconfigured` for a name that the zone does not have.
@@ -31,11 +49,11 @@ def provide(engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Ice
             engine.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(store)}")
             engine.run(
                 f"CREATE OR REPLACE VIEW {quoted(store)}.{quoted(name)} AS "
-                + _own(zone, sql, store, name, iceberg)
+                + _own(zone, sql, store, name, iceberg, sight)
             )
 
 
-def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Iceberg) -> str:
+def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Iceberg, sight: Sight) -> str:
     stores: dict[str, Mapping[str, Any]] = {
         "staging": zone.sources,
         "operational": zone.operational,
@@ -50,9 +68,13 @@ def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Iceberg) -> str:
             expected=f"{store}.{near}" if near else f"one of: {', '.join(sorted(known)) or 'none'}",
         )
     if store == "operational":
-        return f"SELECT * FROM pg.{quoted(zone.name)}.{quoted(name)}"
-    table = clean(zone.sources[name]) if store == "staging" else analytical(zone.analytical[name])
-    return lake_select(table, iceberg)
+        return f"SELECT * FROM pg.{quoted(sight.operational.get(name, zone.name))}.{quoted(name)}"
+    if store == "analytical":
+        return lake_select(analytical(zone.analytical[name]), iceberg)
+    staged = lake_select(clean(zone.sources[name]), iceberg)
+    if sight.without:
+        staged += f" WHERE _batch NOT IN ({', '.join(str(number) for number in sorted(sight.without))})"
+    return staged
 
 
 def _published(

@@ -332,12 +332,21 @@ KINDS: tuple[Kind, ...] = (
         _UNUSUAL_NEXT,
     ),
     Kind(
+        "still_referred",
+        "rows that others need are missing",
+        "The file stands for the whole of its rows, or of its period, and lacks rows that rows of another table "
+        "refer to: they cannot go.",
+        _ERROR,
+        "Bring the missing rows ({column}) back into the file, and deliver it again.",
+        "Withdraw or correct the batches whose rows refer to them, or let the source `upsert` instead.",
+    ),
+    Kind(
         "replay_kept_rows",
         "rows of the replayed batch stay",
         "A batch was replayed, and rows that it brought the first time and not now stay in the canonical tables.",
         _WARNING,
         "Nothing: the receiver looks into it.",
-        "Remove the rows named, where they should be gone.",
+        "Make the tables named anew from their batches: `assay rebuild ZONE.operational.TABLE`.",
     ),
     Kind(
         "personal_data",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from assay.findings import Finding, worst
-
-Steward = Literal["always", "on_finding", "never"]
+from assay.zones.gate import OPEN, Gate
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,25 @@ class Rejected:
 Verdict = Approved | Held | Rejected
 
 
-def verdict(findings: Sequence[Finding], steward: Steward = "never") -> Verdict:
-    """What becomes of a batch: an error rejects it; a finding that holds, or the pipeline's setting, holds it."""
+def verdict(findings: Sequence[Finding], gate: Gate = OPEN) -> Verdict:
+    """What becomes of a batch: an error rejects it; a finding that holds, or the pipeline's gate, holds it.
+
+    What the gate says of a kind of finding, or of a rule, goes before what the finding itself asks for.
+    """
     found = tuple(findings)
     if worst(found) == "error":
         return Rejected(found)
-    holding = [finding for finding in found if finding.holds]
+    holding = [finding for finding in found if _holds(finding, gate)]
     if holding:
         more = f" (and {len(holding) - 1} more)" if len(holding) > 1 else ""
         return Held(f"{holding[0].message}{more}", found)
-    if steward == "always":
+    if gate.default == "always":
         return Held("every batch of this pipeline is looked at", found)
-    if steward == "on_finding" and worst(found) == "warning":
-        return Held("the rules found something", found)
     return Approved(found)
+
+
+def _holds(finding: Finding, gate: Gate) -> bool:
+    word = gate.kinds.get(finding.rule or "") or gate.kinds.get(finding.kind)
+    if word is None:
+        return finding.holds or (gate.default == "on_finding" and finding.severity == "warning")
+    return word == "always" or (word == "on_finding" and finding.severity == "warning")

@@ -45,13 +45,15 @@ class Incoming:
     """The rows of a batch for one canonical table.
 
     `file` is in PostgreSQL's binary COPY format, with the contract's columns and then the provenance; `rows` and
-    `sums` (of the numeric columns) are what the engine counted in them.
+    `sums` (of the numeric columns) are what the engine counted in them. `schema` is where the table stands, when not
+    in the schema of its zone.
     """
 
     table: OperationalTable
     file: Path
     rows: int
     sums: Mapping[str, Decimal]
+    schema: str | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -71,7 +73,7 @@ class Incoming:
     @property
     def target(self) -> sql.Identifier:
         """The table in PostgreSQL."""
-        return sql.Identifier(self.table.zone, self.table.name)
+        return sql.Identifier(self.schema or self.table.zone, self.table.name)
 
     @property
     def stage(self) -> sql.Identifier:
@@ -99,7 +101,7 @@ class Rules:
     """How rows meet those that are there: the source's load mode, and the sources that it may not overwrite.
 
     `replays` is the batch whose place the rows take: those that they repeat become theirs, and in mode `append`
-    the facts that they do not repeat go.
+    the facts that they do not repeat go. Rows of the batches in `later` came after that place, and stay.
     """
 
     source: str
@@ -107,12 +109,15 @@ class Rules:
     by: tuple[str, ...]
     stronger: tuple[str, ...]
     replays: int | None = None
+    later: tuple[int, ...] = ()
 
     @staticmethod
-    def of(source: Source, precedence: tuple[str, ...], replays: int | None = None) -> Rules:
+    def of(
+        source: Source, precedence: tuple[str, ...], replays: int | None = None, later: tuple[int, ...] = ()
+    ) -> Rules:
         """The rules of a source; one that the precedence does not name is weaker than all that it names."""
-        place = precedence.index(source.name) if source.name in precedence else len(precedence)
-        return Rules(source.name, source.load.mode, source.load.by, precedence[:place], replays)
+        place = strength(source.name, precedence)
+        return Rules(source.name, source.load.mode, source.load.by, precedence[:place], replays, later)
 
     def appends(self, table: OperationalTable) -> bool:
         """Whether the table's rows are facts that are only ever added.
@@ -126,6 +131,11 @@ class Rules:
         if self.mode == "replace":
             return set(self.by) <= {field.name for field in table.contract.fields}
         return self.mode == "snapshot"
+
+
+def strength(source: str, precedence: tuple[str, ...]) -> int:
+    """The place of a source in the precedence, the most trusted first; those that it does not name come last."""
+    return precedence.index(source) if source in precedence else len(precedence)
 
 
 def merge(
@@ -266,7 +276,7 @@ def _touched(
                 )
             )
         if rules.govern(one.table):
-            parts.append(sql.SQL("SELECT t.{} FROM {} AS t WHERE {}").format(name, one.target, _gone(one, rules)))
+            parts.append(sql.SQL("SELECT t.{} FROM {} AS t WHERE {}").format(name, one.target, gone(one, rules)))
         if rules.replays is not None:
             parts.append(sql.SQL("SELECT t.{} FROM {} AS t WHERE {}").format(name, one.target, _replayed(rules)))
         touched[column] = _column(connection, sql.SQL(" UNION ").join(parts))
@@ -312,7 +322,7 @@ def _insert(connection: Connection, one: Incoming) -> int:
 def _delete(connection: Connection, one: Incoming, rules: Rules) -> int:
     """Takes away the rows of the same source (and period), or of the replayed batch, that are no longer brought."""
     if rules.govern(one.table):
-        where = _gone(one, rules)
+        where = gone(one, rules)
     elif rules.replays is not None and rules.appends(one.table):
         where = sql.SQL("{} AND {}").format(_replayed(rules), _absent(one))
     else:
@@ -339,7 +349,7 @@ def _absent(one: Incoming) -> sql.Composed:
     return sql.SQL("t._batch IS DISTINCT FROM (SELECT min(_batch) FROM {})").format(one.stage)
 
 
-def _gone(one: Incoming, rules: Rules) -> sql.Composed:
+def gone(one: Incoming, rules: Rules) -> sql.Composed:
     """SQL: a row of `t` that this batch replaces and does not bring again."""
     mine = sql.SQL("t._source = {}").format(sql.Literal(rules.source))
     conditions = [mine, _absent(one)]
@@ -353,11 +363,14 @@ def _gone(one: Incoming, rules: Rules) -> sql.Composed:
 
 
 def _may_overwrite(rules: Rules) -> sql.Composable:
-    """SQL: the row in the table `t` does not come from a source that the pipeline trusts more."""
-    if not rules.stronger:
-        return sql.SQL("true")
-    stronger = sql.SQL(", ").join(sql.Literal(name) for name in rules.stronger)
-    return sql.SQL("t._source <> ALL(ARRAY[{}])").format(stronger)
+    """SQL: the row in the table `t` comes neither from a source that the pipeline trusts more, nor from later on."""
+    conditions: list[sql.Composable] = []
+    if rules.stronger:
+        stronger = sql.SQL(", ").join(sql.Literal(name) for name in rules.stronger)
+        conditions.append(sql.SQL("t._source <> ALL(ARRAY[{}])").format(stronger))
+    if rules.later:
+        conditions.append(sql.SQL("t._batch <> ALL({})").format(sql.Literal(list(rules.later))))
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
 
 
 # --- counting --------------------------------------------------------------------------------------------------
@@ -366,7 +379,7 @@ def _may_overwrite(rules: Rules) -> sql.Composable:
 def _reconcile(connection: Connection, one: Incoming, rules: Rules, filled: bool) -> Tally:
     """Counts and sums the batch's rows as they now stand in the table, and compares them with what was brought.
 
-    Rows that a stronger source keeps are left out on both sides: the precedence explains them.
+    Rows that a stronger source, or a later batch, keeps are left out on both sides: the rules explain them.
     """
     numeric = [field.name for field in one.table.contract.fields if field.type.numeric]
     if filled or not one.key:

@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from assay.errors import AssayError, Misconfigured, Unavailable
 
 Connection = psycopg.Connection[TupleRow]
+LockNotAvailable = psycopg.errors.LockNotAvailable
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,20 @@ def settle(temporary: Path, final: Path) -> None:
         sync_folder(final.parent)
     except OSError as error:
         raise translated(error, final) from error
+
+
+def settle_folder(temporary: Path, final: Path) -> None:
+    """Gives a complete temporary folder its name; a folder that is already there stays."""
+    try:
+        temporary.rename(final)
+    except OSError as error:
+        if not final.is_dir():
+            raise translated(error, final) from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder that nothing needs, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 #: What a disk says when no more can be written: it is full, or a quota or a limit of the process is reached.

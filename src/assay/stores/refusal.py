@@ -9,17 +9,20 @@ from psycopg import sql
 
 from assay.errors import Rejected
 from assay.findings import EXAMPLES_PER_KIND, Cell, Finding, masked
-from assay.stores.canonical import Incoming, names, stage
+from assay.stores.canonical import Incoming, Rules, gone, names, stage
 from assay.stores.database import Connection
 
 if TYPE_CHECKING:
     from assay.zones.contract import Contract
 
 
-def refused(connection: Connection, incoming: list[Incoming], error: Exception) -> Rejected:
+def refused(
+    connection: Connection, incoming: list[Incoming], error: Exception, rules: Rules | None = None
+) -> Rejected:
     """The rejection of a batch that PostgreSQL refused with `error`, with every row that it would refuse.
 
-    The tables stand as they were before the batch; the rows are staged here to be looked at.
+    The tables stand as they were before the batch; the rows are staged here to be looked at. `rules` say which rows
+    the batch would have taken away.
     """
     for one in incoming:
         stage(connection, one)
@@ -28,6 +31,8 @@ def refused(connection: Connection, incoming: list[Incoming], error: Exception) 
         findings.extend(_repeated(connection, one))
         findings.extend(_dangling(connection, one, incoming))
         findings.extend(_absent(connection, one))
+        if rules is not None and rules.govern(one.table):
+            findings.extend(_still_referred(connection, one, incoming, rules))
     if not findings:
         # PostgreSQL's own words name the offending values.
         secret = any(field.sensitive for one in incoming for field in one.table.contract.fields)
@@ -106,6 +111,64 @@ def _dangling(connection: Connection, one: Incoming, incoming: list[Incoming]) -
                     "unknown_reference",
                     f"{len(rows)} rows for {one.table.name} name a {key.table} that does not exist",
                     key.columns,
+                    rows[:EXAMPLES_PER_KIND],
+                    len(rows),
+                    one.table.contract,
+                )
+            )
+    return findings
+
+
+_REFERRING = """
+SELECT n.nspname, c.relname,
+    (SELECT array_agg(a.attname ORDER BY k.place) FROM unnest(f.conkey) WITH ORDINALITY AS k (number, place)
+     JOIN pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = k.number),
+    (SELECT array_agg(a.attname ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY AS k (number, place)
+     JOIN pg_attribute AS a ON a.attrelid = f.confrelid AND a.attnum = k.number)
+FROM pg_constraint AS f JOIN pg_class AS c ON c.oid = f.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE f.contype = 'f' AND f.confrelid = %s::regclass ORDER BY 1, 2
+"""
+
+
+def _still_referred(
+    connection: Connection, one: Incoming, incoming: list[Incoming], rules: Rules
+) -> list[Finding]:
+    """Rows that the batch does not bring again, and that rows of other tables need."""
+    findings = []
+    brought = {other.table.name: other for other in incoming}
+    for schema, table, columns, to in connection.execute(_REFERRING, (one.target.as_string(None),)).fetchall():
+        points = sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("c", column), sql.Identifier("t", key))
+            for column, key in zip(columns, to, strict=True)
+        )
+        staying = [points]
+        other = brought.get(table)
+        if other is not None and other.key:
+            # What the batch itself brings anew, or takes away, does not hold a row back.
+            staying.append(
+                sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS s WHERE {})").format(
+                    other.stage, sql.SQL(" AND ").join(
+                        sql.SQL("{} = {}").format(sql.Identifier("s", n), sql.Identifier("c", n)) for n in other.key
+                    )
+                )
+            )  # fmt: skip
+            if rules.govern(other.table):
+                staying.append(sql.SQL("c._source <> {}").format(sql.Literal(rules.source)))
+        rows = connection.execute(
+            sql.SQL(
+                "SELECT NULL::bigint, NULL::text, {} FROM {} AS t WHERE {} AND EXISTS (SELECT 1 FROM {} AS c WHERE {}) "
+                "ORDER BY {}"
+            ).format(
+                names(to, "t"), one.target, gone(one, rules), sql.Identifier(schema, table),
+                sql.SQL(" AND ").join(staying), names(to, "t"),
+            )
+        ).fetchall()  # fmt: skip
+        if rows:
+            findings.append(
+                _key_finding(
+                    "still_referred",
+                    f"{len(rows)} rows of {one.table.name} that the file no longer brings are needed by {table}",
+                    to,
                     rows[:EXAMPLES_PER_KIND],
                     len(rows),
                     one.table.contract,

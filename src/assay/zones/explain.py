@@ -113,13 +113,27 @@ def _leaves(
         children = list(value.items())
     elif isinstance(value, list) and any(isinstance(item, BaseModel) for item in value):
         children = list(enumerate(value))
+    short = _short_form(document, place)
     if children:
-        for name, child in children:
+        if short is not None:  # one word in the place of the mapping that it stands for
+            origin = f"{_short(root, document.path)}:{document.lines[place]}"
+            yield Setting(part, ".".join(str(one) for one in place[skip:]), short, origin)
+        for name, child in children if short is None else [pair for pair in children if pair[1] != short]:
             yield from _leaves(part, root, document, child, (*place, name), skip)
         return
     given = place in document.lines
     origin = f"{_short(root, document.path)}:{document.lines[place]}" if given else "default"
     yield Setting(part, ".".join(str(one) for one in place[skip:]), value, origin)
+
+
+def _short_form(document: Document, place: tuple[str | int, ...]) -> Any:
+    """What stands at a place of the file where it is a single value; None for a mapping, a list or nothing."""
+    if place not in document.lines:
+        return None
+    here: Any = document.value
+    for part in place:
+        here = here[part]
+    return None if isinstance(here, dict | list) else here
 
 
 def _short(root: Path, path: Path) -> str:

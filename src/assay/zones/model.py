@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from assay.errors import Misconfigured, nearest
+from assay.zones.gate import SPAN_PATTERN, WORDS, Gate, Steward, span
 from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
 from assay.zones.yaml import Document
 
@@ -263,15 +272,66 @@ class SourceFile(Strict):
     checks: ChecksFile = Field(ChecksFile(), description="What is looked for in the content.")
 
 
+class GateFile(Strict):
+    """The steward's gate: when a person must look, who may, and who is told when."""
+
+    default: Steward = Field(default="never", description="When a steward must look at a batch, whatever was found.")
+    kinds: dict[str, Steward] = Field(
+        default={}, description="The same by the kind of a finding or the name of a rule; it goes before the default."
+    )
+    four_eyes: bool = Field(default=True, description="Whoever delivered a batch does not decide on it.")
+    remind_after: str | None = Field(
+        default=None, description="How long a batch waits until, and between, reminders: 2 days.", pattern=SPAN_PATTERN
+    )
+    escalate_after: str | None = Field(
+        default=None, description="How long a batch waits until others are told: 5 days.", pattern=SPAN_PATTERN
+    )
+    escalate_to: list[str] = Field(default=[], description="Who is told then; the owner of the zone when left out.")
+
+    @model_validator(mode="after")
+    def _escalation_fits(self) -> GateFile:
+        if self.escalate_to and self.escalate_after is None:
+            raise ValueError("`escalate_to` needs `escalate_after`: from when on they are told")
+        return self
+
+    def value(self) -> Gate:
+        """The gate as the pipeline takes it."""
+        return Gate(
+            self.default,
+            dict(self.kinds),
+            self.four_eyes,
+            None if self.remind_after is None else span(self.remind_after),
+            None if self.escalate_after is None else span(self.escalate_after),
+            tuple(self.escalate_to),
+        )
+
+
+def _or_a_word(schema: dict[str, Any]) -> None:
+    """JSON Schema: the mapping, or one of the words in its place."""
+    schema["anyOf"] = [{"enum": list(WORDS)}, {"$ref": schema.pop("$ref")}]
+    schema["default"] = "never"
+
+
 class PipelineFile(Strict):
     """pipeline.yaml"""
 
     title: str = Field(description="The name that people read.")
     description: str | None = Field(None, description="What the pipeline does.")
-    steward: Literal["always", "on_finding", "never"] = Field("never", description="When a steward must look.")
+    steward: GateFile = Field(
+        GateFile(), description="When a steward must look: one word, or a mapping.", json_schema_extra=_or_a_word
+    )
     ingress: str | None = Field(None, description="The folder where files arrive; default ingress/<zone>/<pipeline>.")
     precedence: list[Name] = Field([], description="Sources, the most trusted first.")
     sources: dict[Name, SourceFile] = Field(description="The files that the pipeline expects.", min_length=1)
+
+    @field_validator("steward", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in WORDS:
+                raise ValueError("a gate is one of " + ", ".join(WORDS) + ", or a mapping")
+            return {"default": value}
+        return value
 
 
 Model = TypeVar("Model", bound=BaseModel)

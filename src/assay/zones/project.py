@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
+from assay.zones.gate import Gate
 from assay.zones.model import (
     ChecksFile,
     OidcFile,
@@ -129,7 +130,7 @@ class Pipeline:
     zone: str
     name: str
     title: str
-    steward: Literal["always", "on_finding", "never"]
+    gate: Gate
     ingress: Path
     sources: Mapping[str, Source]
     precedence: tuple[str, ...]
@@ -474,7 +475,7 @@ def _pipeline(reading: _Reading, zone: str, folder: Path) -> Pipeline | None:
         zone=zone,
         name=folder.name,
         title=file.title,
-        steward=file.steward,
+        gate=file.steward.value(),
         ingress=reading.root / (file.ingress or f"ingress/{zone}/{folder.name}"),
         sources=sources,
         precedence=tuple(file.precedence),

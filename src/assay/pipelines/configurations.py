@@ -1,0 +1,101 @@
+"""The project as it was in a version that was applied: a batch is carried on, or done again, as it was then.
+
+The files of every applied version are kept in PostgreSQL; here they become a folder again, below the target's data
+folder, and the project that they were.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from assay.catalog import records
+from assay.errors import Misconfigured, NotFound
+from assay.pipelines.plan import planned
+from assay.pipelines.platform import Platform
+from assay.stores.database import transaction
+from assay.stores.objects import remove_folder, settle_folder
+from assay.zones.project import Project, Target, load_project
+
+
+def project_of(platform: Platform, version: str) -> Project:
+    """The project in an applied version, on the target of now.
+
+    Raises `NotFound` where the version was never applied, or was applied before files of versions were kept, and
+    `Misconfigured` where this version of assay cannot read it.
+    """
+    project = platform.project
+    if version == project.version:
+        return project
+    files = records.configuration_files(platform.connection, version)
+    if files is None:
+        raise NotFound(
+            f"there is no configuration {version} to go back to",
+            expected="a version that was applied: " + ", ".join(records.configuration_versions(platform.connection)),
+        )
+    folder = platform.data / "configurations" / version
+    if not folder.exists():
+        _write(folder, files)
+    return _loaded(folder, project.root, project.target, version)
+
+
+def under(platform: Platform, version: str) -> Platform:
+    """The platform with the project of an applied version; raises as `project_of`."""
+    return replace(platform, project=project_of(platform, version))
+
+
+def check_stores(platform: Platform, zone: str) -> None:
+    """Makes sure that the stores of a zone can take what the platform's project writes.
+
+    Raises `Misconfigured` with what the stores of now lack for it.
+    """
+    with transaction(platform.connection) as tx:
+        changes = planned(tx, platform.project).changes
+    lacking = [one.words for one in changes if one.zone == zone and one.effect != "lose"]
+    if lacking:
+        raise Misconfigured(
+            f"the stores of {zone} are not as configuration {platform.project.version} needs them: "
+            + "; ".join(lacking[:5])
+            + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""),
+            next="leave out --as-of, or bring the contract back into the project and assay apply",
+        )
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    """Writes the files so that the folder is there as a whole or not at all."""
+    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        for name, text in files.items():
+            place = PurePosixPath(name)
+            if place.is_absolute() or ".." in place.parts:
+                raise Misconfigured(f"{name} does not lie in the project", next="assay apply")
+            path = temporary / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("utf-8"))
+        settle_folder(temporary, folder)
+    finally:
+        remove_folder(temporary)
+
+
+@lru_cache(maxsize=32)
+def _loaded(folder: Path, root: Path, target: Target, version: str) -> Project:
+    """The project of the folder; paths that lead out of it (ingress) lead from the project of now."""
+    then = load_project(folder)
+    zones = {
+        name: replace(
+            zone,
+            pipelines={
+                key: replace(pipeline, ingress=_moved(pipeline.ingress, folder.resolve(), root))
+                for key, pipeline in zone.pipelines.items()
+            },
+        )
+        for name, zone in then.zones.items()
+    }
+    return replace(then, target=target, zones=zones, version=version)
+
+
+def _moved(path: Path, folder: Path, root: Path) -> Path:
+    return root / path.relative_to(folder) if path.is_relative_to(folder) else path
