@@ -24,6 +24,7 @@ Kind = Literal[
     "released",
     "done",
     "rejected",
+    "retrying",
     "failed",
     "replaced",
     "withdrawn",

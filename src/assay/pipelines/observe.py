@@ -1,0 +1,104 @@
+"""What is seen of the work while it goes on: a log line for each thing that happens to a batch.
+
+No value of a delivered file appears here: of an error that may speak of one only the type is told.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from assay import log
+from assay.batch import Batch, Tally
+from assay.errors import AssayError, Denied, Misconfigured, Unavailable
+from assay.findings import Finding
+
+_log = logging.getLogger(__name__)
+
+#: Errors whose words speak of files of the project and of parts of the platform, never of delivered data.
+_OPEN = (Unavailable, Misconfigured, Denied)
+
+#: How many kinds of findings a line names.
+KINDS_MOST = 5
+
+
+@dataclass
+class Step:
+    """A segment at work: how many rows it has written, None where they are not counted."""
+
+    rows: int | None = None
+
+    def wrote(self, tallies: Iterable[Tally], store: str) -> None:
+        """Counts the rows of a store (`readable`) or of its tables (`operational.sale`, ...)."""
+        counted = [one.rows for one in tallies if one.store.partition(".")[0] == store]
+        self.rows = sum(counted) if counted else None
+
+
+@contextmanager
+def batch_at_work(batch: Batch) -> Iterator[None]:
+    """What happens inside is about the batch."""
+    with log.about(zone=batch.zone, pipeline=batch.pipeline, source=batch.source, batch=batch.id):
+        yield
+
+
+@contextmanager
+def segment_at_work(batch: Batch, segment: str) -> Iterator[Step]:
+    """What happens inside is about the batch and the segment; its end is told, its failure by whoever decides on it."""
+    started, step = time.monotonic(), Step()
+    with batch_at_work(batch), log.about(segment=segment):
+        yield step
+        seconds = time.monotonic() - started
+        told = {"rows": step.rows, "seconds": round(seconds, 3)}
+        rows = "" if step.rows is None else f": {step.rows:,} rows"
+        _log.info("done%s in %.2f s", rows, seconds, extra=told)
+
+
+def landed(batch: Batch, *, duplicate: bool) -> None:
+    """Tells that a file has become a batch, or was recognised."""
+    what = "the same bytes came again, nothing to do" if duplicate else f"landed {batch.file_name}"
+    with batch_at_work(batch), log.about(segment="land"):
+        _log.info(what, extra={"file": batch.file_name, "bytes": batch.size_bytes, "duplicate": duplicate})
+
+
+def decided(batch: Batch, state: str, by: str | None = None, findings: Iterable[Finding] = ()) -> None:
+    """Tells that a batch was held, released or rejected: at the gate, or by the person `by`."""
+    with batch_at_work(batch):
+        kinds = kinds_of(findings)
+        words = f"{state} by {by}" if by else f"{state}: {kinds}" if kinds and state != "released" else state
+        _log.log(logging.WARNING if state == "rejected" else logging.INFO, words, extra={"state": state})
+
+
+def rejected(batch: Batch, segment: str, findings: Iterable[Finding]) -> None:
+    """Tells that a segment refused a batch."""
+    with batch_at_work(batch), log.about(segment=segment):
+        _log.warning("rejected: %s", kinds_of(findings) or "see its report", extra={"state": "rejected"})
+
+
+def failed(batch: Batch, segment: str, error: BaseException, *, again: bool) -> None:
+    """Tells that a segment did not get through, and whether it is tried again by itself."""
+    with batch_at_work(batch), log.about(segment=segment):
+        words, facts = words_of(error), {"error": type(error).__name__, "again": again}
+        if again:
+            _log.warning("failed, and is tried again: %s", words, extra=facts)
+        else:
+            trace = None if isinstance(error, AssayError) else error
+            _log.error("failed, and waits until the cause is mended: %s", words, extra=facts, exc_info=trace)
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says where that cannot hold a value of a delivered file, else its type."""
+    return error.what if isinstance(error, _OPEN) else type(error).__name__
+
+
+def kinds_of(findings: Iterable[Finding]) -> str:
+    """The kinds among findings, the gravest first, with their counts: `type_mismatch (3), missing_column (1)`."""
+    counted: dict[tuple[int, str], int] = {}
+    for finding in findings:
+        key = (("error", "warning", "info").index(finding.severity), finding.kind)
+        counted[key] = counted.get(key, 0) + finding.count
+    shown = [f"{kind} ({count:,})" for (_, kind), count in sorted(counted.items())[:KINDS_MOST]]
+    more = len(counted) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
