@@ -18,8 +18,8 @@ from assay.findings import Finding
 
 _log = logging.getLogger(__name__)
 
-#: Errors whose words speak of files of the project and of parts of the platform, never of delivered data.
-_OPEN = (Unavailable, Misconfigured, Denied)
+#: Errors whose words speak of parts of the platform, never of delivered data.
+_OPEN = (Unavailable, Denied)
 
 #: How many kinds of findings a line names.
 KINDS_MOST = 5
@@ -89,8 +89,14 @@ def failed(batch: Batch, segment: str, error: BaseException, *, again: bool) -> 
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says where that cannot hold a value of a delivered file, else its type."""
-    return error.what if isinstance(error, _OPEN) else type(error).__name__
+    """What an error says where that cannot hold a value of a delivered file, else its type and the file to edit.
+
+    An SQL file that does not run is `Misconfigured`, and the engine's words may quote the value that it stumbled on.
+    """
+    if isinstance(error, _OPEN):
+        return error.what
+    place = f" in {error.where}" if isinstance(error, Misconfigured) and error.where else ""
+    return f"{type(error).__name__}{place}"
 
 
 def kinds_of(findings: Iterable[Finding]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from assay.catalog import events, records
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines.platform import Platform
+from assay.pipelines.telling.readers import register
 from assay.security.world import world_of
 from assay.stores.changes import Change, LakeStep
 from assay.stores.database import Connection, DatabaseFailed, execute, hold, transaction
@@ -95,6 +96,7 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
             words = [change.words for change in found.changes]
             files = {str(path.relative_to(project.root)): path.read_bytes().decode("utf-8") for path in project.files}
             records.add_configuration(tx, found.version, platform.actor, words, files)
+            register(tx, project)
             events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
         if found.changes or found.applied != found.version:
             platform.record(
@@ -174,12 +176,14 @@ def planned(tx: Connection, project: Project) -> Plan:
     """`plan` for a project, in the caller's transaction."""
     from assay.pipelines.gate_check import check_gates
     from assay.pipelines.sql_check import check_sql, raise_all
+    from assay.pipelines.telling.wording import check_templates
 
     applied = records.applied_version(tx)
     if applied != project.version:  # what was applied has been checked
         check_gates(project)
         check_sql(project)
         world_of(project)
+        raise_all(list(check_templates(project)), "templates have a problem")
     schemas = zones_standing(tx)
     places = lake_places(tx)
     ours = {zone for zone, marked in schemas.items() if marked} | lake_zones(places)

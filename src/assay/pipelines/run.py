@@ -126,9 +126,9 @@ def _record_failure(platform: Platform, batch: Batch, segment: str, error: Excep
         return
     with transaction(platform.connection) as tx:
         again = queue.note_failure(tx, lease, segment, error)
-        what = error.what if isinstance(error, AssayError) else str(error)
-        body = {"fence": lease.fence, "version": platform.project.version, "error": type(error).__name__, "what": what}
-        events.add(tx, "retrying" if again else "failed", batch=batch, segment=segment, body=body)
+        attempt = {"fence": lease.fence, "version": platform.project.version}
+        told = {"error": type(error).__name__, "words": observe.words_of(error)}
+        events.add(tx, "retrying" if again else "failed", batch=batch, segment=segment, body={**attempt, **told})
     observe.failed(batch, segment, error, again=again)
 
 
