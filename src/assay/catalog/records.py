@@ -321,12 +321,6 @@ def add_profile(connection: Connection, number: int, profile: Profile) -> None:
     )
 
 
-def profile(connection: Connection, number: int) -> Profile | None:
-    """What the rows of a batch look like; None where that was not kept."""
-    row = connection.execute("SELECT body FROM assay.profile WHERE batch_id = %s", (number,)).fetchone()
-    return None if row is None else Profile.from_dict(row[0])
-
-
 def profiles(
     connection: Connection, batch: Batch, fingerprint: str, *, limit: int
 ) -> list[tuple[int, str, str | None, Profile]]:
