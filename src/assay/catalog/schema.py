@@ -245,6 +245,7 @@ freshness = Table(
     _now("since"),
     # The last time at which something was due and had not come, and an event said so.
     _moment("told"),
+    Column("looked", Boolean, nullable=False, server_default="false"),
 )
 schedule_run = Table(
     "schedule_run",

@@ -72,7 +72,27 @@ def _show(found: Overview) -> None:
                 for one in found.held
             ],
         )
+    _show_late(found)
     _show_undelivered(found)
+
+
+def _show_late(found: Overview) -> None:
+    """What was due by its contract and has not come."""
+    if found.late:
+        click.echo()
+        output.table(
+            ("late", "pipeline", "due", "last came"),
+            [
+                (
+                    one.dataset,
+                    f"{one.zone}/{one.pipeline}",
+                    f"{one.due:%Y-%m-%d %H:%M:%S}",
+                    None if one.last is None else f"{one.last:%Y-%m-%d %H:%M:%S}",
+                )
+                for one in found.late
+            ],
+            null="never",
+        )
 
 
 def _show_undelivered(found: Overview) -> None:

@@ -10,6 +10,7 @@ from assay.batch import FINAL
 from assay.catalog import events, notifications, records
 from assay.catalog.events import Stuck
 from assay.catalog.notifications import Undelivered
+from assay.pipelines.freshness import Late, late
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 
@@ -57,6 +58,7 @@ class Overview:
     #: Messages and lineage events that did not get through.
     undelivered: tuple[Undelivered, ...] = ()
     stuck: tuple[Stuck, ...] = ()
+    late: tuple[Late, ...] = ()
 
     @property
     def next_steps(self) -> list[str]:
@@ -78,6 +80,7 @@ class Overview:
             "held": [asdict(one) for one in self.held],
             "undelivered": [asdict(one) for one in self.undelivered],
             "stuck": [asdict(one) for one in self.stuck],
+            "late": [asdict(one) for one in self.late],
             "next": self.next_steps,
         }
 
@@ -90,6 +93,7 @@ def overview(platform: Platform) -> Overview:
         held = records.held(tx)
         applied = records.applied_version(tx)
         undelivered, stuck = notifications.undelivered(tx), events.stuck(tx)
+        overdue = late(tx, project)
     states: dict[tuple[str, str], dict[str, int]] = {}
     moved: dict[tuple[str, str], datetime] = {}
     for zone, pipeline, state, count, last in counted:
@@ -110,4 +114,5 @@ def overview(platform: Platform) -> Overview:
         ),
         tuple(undelivered),
         tuple(stuck),
+        tuple(overdue),
     )

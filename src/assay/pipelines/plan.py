@@ -50,13 +50,15 @@ WAIT_SECONDS = 60
 class Plan:
     """What `apply` would do, in the order of zones; `applied` is the version of the configuration that stands.
 
-    `access` is what would be opened and closed to whom.
+    `access` is what would be opened and closed to whom; `remarks` say what of the configuration
+    nothing is done about.
     """
 
     changes: tuple[Change, ...]
     version: str
     applied: str | None = None
     access: tuple[AccessChange, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def losing(self) -> tuple[str, ...]:
@@ -204,7 +206,19 @@ def planned(tx: Connection, project: Project) -> Plan:
             changes += comparing.zone(zone)
     changes += [comparing.removed(name) for name in sorted(ours - project.zones.keys())]
     raise_all([*problems, *comparing.problems], "parts of the configuration cannot be carried out")
-    return Plan(tuple(changes), project.version, applied)
+    return Plan(tuple(changes), project.version, applied, remarks=tuple(_remarks(project)))
+
+
+def _remarks(project: Project) -> Iterator[str]:
+    """The words of service levels that nobody watches, by contract."""
+    for zone in project.zones.values():
+        contracts = [source.contract for source in zone.sources.values()]
+        contracts += [table.contract for table in zone.operational.values()]
+        contracts += [table.contract for table in zone.analytical.values()]
+        for contract in contracts:
+            if contract.unwatched:
+                words = ", ".join(contract.unwatched)
+                yield f"{contract.path.relative_to(project.root)}: of slaProperties, {words}: not watched"
 
 
 def _taken(zone: Zone, why: str) -> Misconfigured:

@@ -166,6 +166,24 @@ def test_a_failure_is_told_without_the_words_that_may_hold_a_value(
     assert "Jane" not in body(mails)
 
 
+def test_what_is_late_is_told_to_those_who_can_do_something(shop: Shop, mails: Mails, posted: Posted) -> None:
+    from assay.catalog import events
+
+    setting(
+        shop, mails,
+        f"  - {{on: [late], to: [owner, deliverer]}}\n  - {{on: [late], webhook: '{posted.url}', pipelines: [sales]}}\n",
+    )  # fmt: skip
+    body = {"dataset": "the file for till", "due": "2025-03-01 09:00 UTC", "last": None, "missed": 1}
+    with shop.opened() as platform:
+        apply(platform)
+        events.add(platform.connection, "late", zone="shop", pipeline="sales", body=body)
+        assert tell(platform) == 2
+    assert mails.recipients == ["owner@example.org"]
+    text = str(mails.taken[0].get_content())
+    assert text.startswith("the file for till was due at 2025-03-01 09:00 UTC and has not come; none has come yet.")
+    assert (posted.documents[0]["late"], posted.documents[0]["batch"]) == (body, None)
+
+
 def test_a_webhook_is_posted_the_facts(shop: Shop, mails: Mails, posted: Posted) -> None:
     setting(shop, mails, f"  - {{on: [rejected], webhook: '{posted.url}'}}\n")
     take_in(shop, BAD)

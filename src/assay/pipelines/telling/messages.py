@@ -33,7 +33,7 @@ _SUBJECTS = {
 }
 _SUMMARIES = {
     "failed": "{segment} failed with {file}: {words}. It waits until the cause is mended.",
-    "late": "{dataset} was due at {due} and has not come; the last one came {last}.",
+    "late": "{dataset} was due at {due} and has not come; {last}.",
     "reminded": "{file} has waited for a steward since {since}.",
     "escalated": "{file} has waited for a steward since {since}.",
 }
@@ -67,7 +67,7 @@ def facts(platform: Platform, event: Event) -> dict[str, Any]:
         "words": body.get("words", "see the log"),
         "dataset": body.get("dataset"),
         "due": body.get("due"),
-        "last": body.get("last") or "never",
+        "last": f"the last one came at {body['last']}" if body.get("last") else "none has come yet",
         "since": since,
     }
     subject = _SUBJECTS.get(event.kind, event.kind).format(**words)

@@ -115,6 +115,7 @@ def upgrade() -> None:
         sa.Column("terms", sa.Text, nullable=False),
         _moment("since", now=True),
         _moment("told"),
+        sa.Column("looked", sa.Boolean, nullable=False, server_default="false"),
         schema=SCHEMA,
     )
     op.create_table(
