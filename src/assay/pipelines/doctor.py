@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from assay.errors import AssayError
+from assay.pipelines import observe
 from assay.pipelines.platform import Platform, opened
 
 if TYPE_CHECKING:
@@ -157,6 +158,12 @@ def _telling(platform: Platform) -> Iterator[Check]:
             yield Check("lineage", "look", f"{stuck[0].attempts} tries failed: {stuck[0].failure}", "assay status")
         else:
             yield Check("lineage", "ok", "the receiver takes the events")
+    if observe.telemetry_wanted(platform.project):
+        try:
+            importlib.metadata.version("opentelemetry-exporter-otlp-proto-http")
+            yield Check("telemetry", "ok", "traces and metrics are sent")
+        except importlib.metadata.PackageNotFoundError:
+            yield Check("telemetry", "look", "the packages of OpenTelemetry are missing", "pip install 'assay[otel]'")
 
 
 def _lake(platform: Platform) -> Iterator[Check]:

@@ -1,4 +1,5 @@
-"""What is seen of the work while it goes on: a log line for each thing that happens to a batch.
+"""What is seen of the work while it goes on: a log line for each thing that happens to a batch, and spans and metrics
+where OpenTelemetry is set up; where it is not, none of it is loaded.
 
 No value of a delivered file appears here: of an error that may speak of one only the type is told.
 """
@@ -6,15 +7,23 @@ No value of a delivered file appears here: of an error that may speak of one onl
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assay import log
 from assay.batch import Batch, Tally
 from assay.errors import AssayError, Denied, Misconfigured, Unavailable
 from assay.findings import Finding
+from assay.flow import movement
+from assay.zones.environment import resolved
+
+if TYPE_CHECKING:
+    from assay.pipelines.telling.telemetry import Telemetry
+    from assay.zones.project import Project
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +32,61 @@ _OPEN = (Unavailable, Denied)
 
 #: How many kinds of findings a line names.
 KINDS_MOST = 5
+
+
+#: The variables of the environment of which one says where OpenTelemetry data goes.
+OTEL_ENDPOINTS = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+)  # fmt: skip
+
+_telemetry: Telemetry | None = None
+
+
+def telemetry_wanted(project: Project) -> bool:
+    """Whether the target or the environment says where traces and metrics go."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    return project.target.telemetry is not None or any(os.environ.get(name) for name in OTEL_ENDPOINTS)
+
+
+def start(project: Project) -> None:
+    """Sets OpenTelemetry up where it is wanted; once in a process. Work goes on without it where it cannot be."""
+    global _telemetry
+    if _telemetry is not None or not telemetry_wanted(project):
+        return
+    setting = project.target.telemetry
+    try:
+        from assay.pipelines.telling.telemetry import exporting
+
+        endpoint = None if setting is None else resolved(setting.endpoint, "the collector's address")
+        _telemetry = exporting(f"{project.name}/{project.target.name}", endpoint)
+    except ImportError:
+        _log.warning("OpenTelemetry is set up, and its packages are missing: pip install 'assay[otel]'")
+    except Misconfigured as error:
+        _log.warning("OpenTelemetry is left out: %s", error.what)
+
+
+def use(telemetry: Telemetry | None) -> None:
+    """Lets spans and metrics go to `telemetry` from now on; None ends that."""
+    global _telemetry
+    _telemetry = telemetry
+
+
+def flush() -> None:
+    """Sends what was gathered of spans and metrics, in bounded time."""
+    if _telemetry is not None:
+        _telemetry.flush()
+
+
+def queue_length(waiting: Mapping[tuple[str, str], tuple[int, float]]) -> None:
+    """Tells how many batches of each (zone, pipeline) are under way, and for how many seconds the oldest waits."""
+    if _telemetry is not None:
+        _telemetry.queue(waiting)
+
+
+def measures_queue() -> bool:
+    """Whether anybody wants to know."""
+    return _telemetry is not None
 
 
 @dataclass
@@ -48,12 +112,18 @@ def batch_at_work(batch: Batch) -> Iterator[None]:
 def segment_at_work(batch: Batch, segment: str) -> Iterator[Step]:
     """What happens inside is about the batch and the segment; its end is told, its failure by whoever decides on it."""
     started, step = time.monotonic(), Step()
+    span = nullcontext() if _telemetry is None else _telemetry.segment(batch, segment)
     with batch_at_work(batch), log.about(segment=segment):
-        yield step
+        with span as seen:
+            yield step
+            if seen is not None and step.rows is not None:
+                seen.attributes["assay.rows"] = step.rows
         seconds = time.monotonic() - started
         told = {"rows": step.rows, "seconds": round(seconds, 3)}
         rows = "" if step.rows is None else f": {step.rows:,} rows"
         _log.info("done%s in %.2f s", rows, seconds, extra=told)
+        if movement(segment).after == "done":
+            _became(batch, "done", at_rest=True)
 
 
 def landed(batch: Batch, *, duplicate: bool) -> None:
@@ -69,12 +139,15 @@ def decided(batch: Batch, state: str, by: str | None = None, findings: Iterable[
         kinds = kinds_of(findings)
         words = f"{state} by {by}" if by else f"{state}: {kinds}" if kinds and state != "released" else state
         _log.log(logging.WARNING if state == "rejected" else logging.INFO, words, extra={"state": state})
+        if state != "released":
+            _became(batch, state, at_rest=state == "rejected")
 
 
 def rejected(batch: Batch, segment: str, findings: Iterable[Finding]) -> None:
     """Tells that a segment refused a batch."""
     with batch_at_work(batch), log.about(segment=segment):
         _log.warning("rejected: %s", kinds_of(findings) or "see its report", extra={"state": "rejected"})
+        _became(batch, "rejected", at_rest=True)
 
 
 def failed(batch: Batch, segment: str, error: BaseException, *, again: bool) -> None:
@@ -86,6 +159,12 @@ def failed(batch: Batch, segment: str, error: BaseException, *, again: bool) -> 
         else:
             trace = None if isinstance(error, AssayError) else error
             _log.error("failed, and waits until the cause is mended: %s", words, extra=facts, exc_info=trace)
+            _became(batch, "failed", at_rest=False)
+
+
+def _became(batch: Batch, outcome: str, *, at_rest: bool) -> None:
+    if _telemetry is not None:
+        _telemetry.became(batch, outcome, at_rest=at_rest)
 
 
 def words_of(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 from assay import __version__
 from assay.catalog import queue
 from assay.errors import AssayError
+from assay.pipelines import observe
 from assay.pipelines.platform import Platform
 from assay.pipelines.telling.tell import tell_at_the_end
 from assay.stores.database import connect
@@ -37,6 +38,7 @@ def at_work(platform: Platform, kind: Kind = "command") -> Iterator[Worker]:
 
     A command tells at its end what happened; a service does so all the time.
     """
+    observe.start(platform.project)
     host = socket.gethostname()
     worker = Worker(f"assay {host.encode('ascii', 'replace').decode()[:30]} {os.getpid()} {secrets.token_hex(4)}")
     queue.register(platform.connection, worker.name, kind, host, os.getpid(), platform.actor, __version__)
@@ -52,6 +54,7 @@ def at_work(platform: Platform, kind: Kind = "command") -> Iterator[Worker]:
             queue.resign(platform.connection, worker.name)
             if kind == "command":
                 tell_at_the_end(platform)
+        observe.flush()
 
 
 def _beat(url: str, worker: Worker, leaving: threading.Event) -> None:

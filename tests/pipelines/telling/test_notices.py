@@ -171,7 +171,8 @@ def test_what_is_late_is_told_to_those_who_can_do_something(shop: Shop, mails: M
 
     setting(
         shop, mails,
-        f"  - {{on: [late], to: [owner, deliverer]}}\n  - {{on: [late], webhook: '{posted.url}', pipelines: [sales]}}\n",
+        "  - {on: [late], to: [owner, deliverer]}\n"
+        f"  - {{on: [late], webhook: '{posted.url}', pipelines: [sales]}}\n",
     )  # fmt: skip
     body = {"dataset": "the file for till", "due": "2025-03-01 09:00 UTC", "last": None, "missed": 1}
     with shop.opened() as platform:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assay.catalog import events
+from assay.catalog import events, queue
 from assay.errors import AssayError
+from assay.pipelines import observe
 from assay.pipelines.telling.readers import LINEAGE, MESSAGES, wanted
 from assay.stores.database import Connection, advisory_key
 
@@ -33,6 +34,9 @@ def tell(platform: Platform, seconds: float = 30.0) -> int:
     the same time: one of them sends lineage, in order, and each message is sent by one.
     """
     until = time.monotonic() + seconds
+    observe.start(platform.project)
+    if observe.measures_queue():
+        observe.queue_length(queue.lengths(platform.connection))
     asked = wanted(platform.project)
     told = _tell_lineage(platform, until) if asked[LINEAGE] else 0
     if asked[MESSAGES]:
