@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 def recipients(project: Project, event: Event, batch: Batch | None) -> Iterator[tuple[Channel, str, Notice]]:
     """To whom an event goes, and which `notify` asked for it; the same recipient may come twice."""
     zone = project.zones.get(event.zone or "")
+    if event.kind == "released" and not event.body.get("by"):
+        return  # nobody had to look at it, so there is nothing to tell
     for notice in (*(zone.notices if zone else ()), *project.notices):
         if event.kind not in notice.on or (notice.pipelines and event.pipeline not in notice.pipelines):
             continue
