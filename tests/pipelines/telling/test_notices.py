@@ -151,6 +151,20 @@ def test_a_held_batch_is_told_and_its_release_names_who_and_why(
     assert done["Subject"] == "[shop] till-9.csv is through"
 
 
+def test_an_escalation_goes_to_those_above_the_stewards(shop: Shop, mails: Mails) -> None:
+    from assay.catalog import events
+
+    shop.edit("pipeline.yaml", "steward: never", "steward: always")
+    setting(shop, mails, "  - {on: [reminded, escalated], to: [steward]}\n", ", domain: example.net")
+    batch = take_in(shop).batch
+    with shop.opened() as platform:
+        events.add(platform.connection, "reminded", batch=batch, body={"step": 1, "to": ["anna@example.org", "ben"]})
+        events.add(platform.connection, "escalated", batch=batch, body={"step": 1, "to": ["owner@example.org"]})
+        tell(platform)
+    assert mails.recipients == ["anna@example.org", "ben@example.net", "owner@example.org"]
+    assert body(mails).startswith("till-9.csv has waited for a steward since 20")
+
+
 def test_a_failure_is_told_without_the_words_that_may_hold_a_value(
     shop: Shop, mails: Mails, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -220,6 +220,20 @@ def test_a_try_whose_process_died_is_aborted_when_the_next_one_starts(
     assert told[0]["run"]["runId"] == told[1]["run"]["runId"] != told[2]["run"]["runId"]
 
 
+def test_a_refresh_without_a_try_is_a_run_of_its_own_each_time(filing: Shop) -> None:
+    number = take_in(filing).batch.id
+    with filing.opened() as platform:
+        from assay.catalog import records
+
+        for _ in range(2):
+            batch = records.batch(platform.connection, number)
+            events.add(platform.connection, "finished", batch=batch, segment="denormalize", body={"again": True})
+        tell(platform)
+    told = [(one["eventType"], one["run"]["runId"]) for one in lines(filing)[-4:]]
+    assert [kind for kind, _ in told] == ["START", "COMPLETE"] * 2
+    assert told[0][1] == told[1][1] != told[2][1] == told[3][1]
+
+
 def test_a_reader_that_lost_its_place_tells_the_same_again(filing: Shop) -> None:
     take_in(filing)
     with filing.opened() as platform:

@@ -53,7 +53,8 @@ def _people(project: Project, event: Event, batch: Batch | None, name: str) -> l
     zone = project.zones.get(event.zone or "")
     names: tuple[str, ...] = (name,)
     if name == "steward":
-        names = zone.stewards if zone else ()
+        # An escalation names those above the stewards.
+        names = tuple(event.body.get("to") or (zone.stewards if zone else ()))
     elif name == "owner":
         names = (zone.owner,) if zone else ()
     elif name == "deliverer":

@@ -73,6 +73,8 @@ def documents(platform: Platform, event: Event) -> list[Document]:
             return [story.batch("START"), story.segment("START"), story.segment("COMPLETE")]
         case "started":
             return [*story.abandoned(), story.segment("START")]
+        case "finished" if "fence" not in event.body:  # done in one stroke, without a worker's try before it
+            return [story.segment("START"), story.segment("COMPLETE")]
         case "finished":
             return [story.segment("COMPLETE")]
         case "done":
@@ -126,7 +128,7 @@ class _Story:
     def abandoned(self) -> list[Document]:
         """The end of a try that was begun before and never ended: its process is gone."""
         before = events.before(self._platform.connection, self._event)
-        if before is None or before.kind != "started" or _fence(before) == _fence(self._event):
+        if before is None or before.kind != "started" or _try(before) == _try(self._event):
             return []
         return [self._segment("ABORT", before)]
 
@@ -137,7 +139,7 @@ class _Story:
         written = kind in ("START", "COMPLETE")
         return self._document(
             kind,
-            self._run_id(at.segment, _fence(at)),
+            self._run_id(at.segment, _try(at)),
             self._job(at.segment, both.sql),
             {**self._batch_facets(kind, at), "parent": self._parent()},
             # The first input is the batch's own, but for analytical tables, which read the tables of all batches.
@@ -378,8 +380,9 @@ def _facet(facet: str, /, **values: Any) -> Document:
     return {"_producer": PRODUCER, "_schemaURL": url, **values}
 
 
-def _fence(event: Event) -> int:
-    return int(event.body.get("fence", 0))
+def _try(event: Event) -> str:
+    """What tells one try from the others of a segment on a batch."""
+    return str(event.body["fence"]) if "fence" in event.body else f"event {event.id}"
 
 
 def _time(moment: datetime) -> str:
