@@ -102,3 +102,14 @@ def test_the_form_that_was_chosen_stays_when_a_service_starts() -> None:
     log.start_service(io.StringIO())
     logging.getLogger("assay.x").info("ready")
     assert json.loads(stream.getvalue())["message"] == "ready"
+
+
+def test_a_secret_that_was_resolved_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.security import secrets
+
+    monkeypatch.setenv("WORD", "s3cr3t-word")
+    secrets.resolve("${WORD}", what="the password")
+    for form in log.FORMS:
+        stream = lines(form)
+        logging.getLogger("assay.x").info("posting with s3cr3t-word", extra={"word": "s3cr3t-word"})
+        assert "s3cr3t-word" not in stream.getvalue() and "****" in stream.getvalue()

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -23,6 +23,9 @@ FORMS: tuple[Form, ...] = get_args(Form)
 
 #: How many places in the code an exception shows, the innermost last.
 PLACES_MOST = 8
+
+#: What takes secrets out of a line.
+_masks: list[Callable[[str], str]] = []
 
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about")
 #: What every record of the standard library carries; anything else came as `extra=`.
@@ -41,6 +44,18 @@ def about(**facts: Any) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+def mask_with(mask: Callable[[str], str]) -> None:
+    """Lets `mask` take secrets out of every line, from now on."""
+    if mask not in _masks:
+        _masks.append(mask)
+
+
+def _masked(line: str) -> str:
+    for mask in _masks:
+        line = mask(line)
+    return line
 
 
 def start(form: Form, stream: TextIO | None = None) -> None:
@@ -107,7 +122,7 @@ class _Json(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
             line["places"] = _places(record.exc_info[2])
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _masked(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class _Text(logging.Formatter):
@@ -121,7 +136,7 @@ class _Text(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line += f" ({record.exc_info[0].__name__} at {' > '.join(_places(record.exc_info[2]))})"
         # A name of a file may hold signs that would begin another line, or move the cursor.
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return _masked("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 def _subject(facts: Mapping[str, Any]) -> str:

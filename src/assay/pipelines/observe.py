@@ -19,7 +19,6 @@ from assay.batch import Batch, Tally
 from assay.errors import AssayError, Denied, Misconfigured, Unavailable
 from assay.findings import Finding
 from assay.flow import movement
-from assay.zones.environment import resolved
 
 if TYPE_CHECKING:
     from assay.pipelines.telling.telemetry import Telemetry
@@ -56,9 +55,10 @@ def start(project: Project) -> None:
         return
     setting = project.target.telemetry
     try:
+        from assay.pipelines.telling.http import address
         from assay.pipelines.telling.telemetry import exporting
 
-        endpoint = None if setting is None else resolved(setting.endpoint, "the collector's address")
+        endpoint = None if setting is None else address(setting.endpoint, "the address of the collector")
         _telemetry = exporting(f"{project.name}/{project.target.name}", endpoint)
     except ImportError:
         _log.warning("OpenTelemetry is set up, and its packages are missing: pip install 'assay[otel]'")

@@ -22,10 +22,11 @@ from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
 from assay.zones.yaml import Document
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-#: A variable of the environment; a secret stands nowhere else.
-Variable = Annotated[str, StringConstraints(pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$")]
-#: An address on the web without a name or a password in it, or a variable of the environment that holds one.
-Url = Annotated[str, StringConstraints(pattern=r"^(https?://[^/@\s]+(/\S*)?|\$\{[A-Za-z_][A-Za-z0-9_]*\})$")]
+_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|file:.+|aws-sm:.+"
+#: Where a secret is kept; it never stands in a file of the project itself.
+Secret = Annotated[str, StringConstraints(pattern=f"^({_REFERENCE})$")]
+#: An address on the web without a name or a password in it, or where one is kept.
+Url = Annotated[str, StringConstraints(pattern=rf"^(https?://[^/@\s]+(/\S*)?|{_REFERENCE})$")]
 
 
 #: Names in `to` that stand for people.
@@ -50,10 +51,9 @@ class OidcFile(Strict):
         pattern=r"^(https://|http://(localhost|127\.0\.0\.1)([:/]|$))",
     )
     client_id: str = Field(description="The name by which the provider knows assay.")
-    client_secret: str | None = Field(
+    client_secret: Secret | None = Field(
         None,
         description="A reference to the secret, where the provider asks for one: ${NAME}, file:/path or aws-sm:name.",
-        pattern=r"^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|file:.+|aws-sm:.+)$",
     )
     scopes: list[str] = Field(["openid", "email", "profile"], description="What is asked of the provider.")
     user_claim: str = Field("email", description="The claim that is the user's name in zone.yaml.")
@@ -66,7 +66,9 @@ class LineageFile(Strict):
 
     file: str | None = Field(None, description="A file of JSON lines that grows, relative to the project.")
     url: Url | None = Field(None, description="Where each event is posted, such as https://HOST/api/v1/lineage.")
-    token: Variable | None = Field(None, description="The receiver's bearer token, as ${NAME} of the environment.")
+    token: Secret | None = Field(
+        None, description="Where the receiver's bearer token is kept: ${NAME}, file:/path or aws-sm:name."
+    )
     namespace: str | None = Field(
         None, description="The namespace of jobs and datasets; default assay://<platform>/<target>.", min_length=1
     )
@@ -89,7 +91,9 @@ class MailFile(Strict):
         "starttls", description="starttls and tls check the server's certificate; none is for a server close by."
     )
     user: str | None = Field(None, description="The name to log in with; none where the server asks for none.")
-    password: Variable | None = Field(None, description="The password, as ${NAME} of the environment.")
+    password: Secret | None = Field(
+        None, description="Where the password is kept: ${NAME}, file:/path or aws-sm:name."
+    )
     sender: str = Field(alias="from", description="The address that mails come from.", pattern=r"^[^@\s]+@[^@\s]+$")
     domain: str | None = Field(
         None, description="What makes an address of a user's name: anna becomes anna@<domain>.", pattern=r"^[^@\s]+$"
@@ -156,7 +160,9 @@ class NotifyFile(Strict):
     to: list[str] = Field(
         [], description="Mail addresses, or `steward`, `owner`, `deliverer`: whoever that is at the time."
     )
-    webhook: Url | None = Field(None, description="Where a message is posted as JSON; ${NAME} where that is a secret.")
+    webhook: Url | None = Field(
+        None, description="Where a message is posted as JSON; ${NAME}, file:/path or aws-sm:name where that is a secret."
+    )
     template: str | None = Field(
         None, description="A Jinja2 template beside this file for the mail's text, or the JSON that is posted."
     )

@@ -10,9 +10,18 @@ from typing import Any
 
 from assay import __version__
 from assay.errors import AssayError, Misconfigured, Unavailable
+from assay.security import secrets
 
 #: Answers that say that this document is not wanted, however often it comes.
 REFUSALS = frozenset({400, 413, 415, 422})
+
+
+def address(setting: str, what: str) -> str:
+    """The address itself, or the one that a reference leads to; `what` says in errors what it is for.
+
+    Raises `Misconfigured` where nothing is kept there.
+    """
+    return secrets.resolve(setting, what=what) if secrets.is_reference(setting) else setting
 
 
 class Refused(AssayError):

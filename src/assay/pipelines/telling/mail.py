@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import Unavailable
 from assay.pipelines.telling.http import Refused
-from assay.zones.environment import resolved
+from assay.security import secrets
 
 if TYPE_CHECKING:
     from assay.zones.model import MailFile
@@ -36,12 +36,12 @@ def send(server: MailFile, mail: Mail, *, seconds: float) -> None:
     Raises `Refused` where the server will never take it, `Unavailable` where it may later, `Misconfigured` for a
     variable of the environment that is not set.
     """
-    password = None if server.password is None else resolved(server.password, "the mail server's password")
+    password = None if server.password is None else secrets.resolve(server.password, what="the password of the mail server")
     message = _message(server, mail)
     try:
         with _connected(server, seconds) as session:
             if server.user is not None and password is not None:
-                session.login(resolved(server.user, "the mail server's user"), password)
+                session.login(server.user, password)
             session.send_message(message)
     except smtplib.SMTPAuthenticationError as error:
         raise Unavailable(f"the mail server refused the login ({error.smtp_code})", next=_LOOK) from None

@@ -15,12 +15,11 @@ from assay.catalog.events import Event
 from assay.catalog.notifications import Channel, Waiting
 from assay.errors import AssayError, Unavailable
 from assay.pipelines.telling import mail, wording
-from assay.pipelines.telling.http import Refused, post
+from assay.pipelines.telling.http import Refused, address, post
 from assay.pipelines.telling.messages import facts
 from assay.pipelines.telling.openlineage import namespace_of
 from assay.pipelines.telling.readers import MESSAGES
 from assay.stores.database import transaction
-from assay.zones.environment import resolved
 
 if TYPE_CHECKING:
     from assay.pipelines.platform import Platform
@@ -117,7 +116,7 @@ def _send(platform: Platform, message: Waiting, seconds: float) -> None:
     told = facts(platform, event)
     key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{namespace_of(project)}/{event.id}/{event.at}/{message.recipient}"))
     if message.channel == "webhook":
-        url = resolved(message.recipient, "the address that is told")
+        url = address(message.recipient, "the address of the webhook")
         body = wording.document(template, told)
         post(url, body, seconds=seconds, headers={"Idempotency-Key": key})
         return

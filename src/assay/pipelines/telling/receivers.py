@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.errors import Unavailable
-from assay.pipelines.telling.http import post
-from assay.zones.environment import resolved
+from assay.pipelines.telling.http import address, post
+from assay.security import secrets
 
 if TYPE_CHECKING:
     from assay.zones.model import LineageFile
@@ -32,8 +32,8 @@ def receiver_of(setting: LineageFile, root: Path) -> Receiver:
     if setting.file is not None:
         return LineFile(root / setting.file)
     assert setting.url is not None
-    token = None if setting.token is None else resolved(setting.token, "the receiver's token")
-    return Web(resolved(setting.url, "the receiver's address"), token)
+    token = None if setting.token is None else secrets.resolve(setting.token, what="the token of the lineage receiver")
+    return Web(address(setting.url, "the address of the lineage receiver"), token)
 
 
 class LineFile:
