@@ -24,6 +24,7 @@ Kind = Literal[
     "released",
     "done",
     "rejected",
+    "retrying",
     "failed",
     "replaced",
     "withdrawn",
@@ -34,6 +35,9 @@ Kind = Literal[
     "applied",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+#: The columns of an event, in the order of its attributes.
+COLUMNS = "id, transaction::text::bigint, at, kind, zone, pipeline, batch_id, segment, body"
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,9 @@ def unread(connection: Connection, reader: str, *, limit: int = 500) -> list[Eve
     ).fetchone()
     assert place is not None
     found = connection.execute(
-        "SELECT id, transaction::text::bigint, at, kind, zone, pipeline, batch_id, segment, body FROM assay.event "
+        f"SELECT {COLUMNS} FROM assay.event "
         "WHERE (transaction, id) > (%s::xid8, %s) AND transaction < pg_snapshot_xmin(pg_current_snapshot()) "
-        "ORDER BY transaction, id LIMIT %s",
+        "ORDER BY transaction, id LIMIT %s".encode(),
         (*place, limit),
     )
     return [Event(*row) for row in found]
@@ -94,16 +98,77 @@ def unread(connection: Connection, reader: str, *, limit: int = 500) -> list[Eve
 def passed(connection: Connection, reader: str, event: Event) -> None:
     """Moves a reader behind an event."""
     connection.execute(
-        "UPDATE assay.event_reader SET transaction = %s::text::xid8, id = %s WHERE name = %s",
+        "UPDATE assay.event_reader SET transaction = %s::text::xid8, id = %s, attempts = 0, failure = NULL, "
+        "retry_at = NULL WHERE name = %s",
         (str(event.transaction), event.id, reader),
+    )
+
+
+def before(connection: Connection, event: Event) -> Event | None:
+    """What happened to the same batch in the same segment just before an event."""
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM assay.event WHERE batch_id = %s AND segment = %s AND id < %s "
+        "ORDER BY id DESC LIMIT 1".encode(),
+        (event.batch, event.segment, event.id),
+    ).fetchone()
+    return None if found is None else Event(*found)
+
+
+def begin(connection: Connection, readers: Iterable[str]) -> None:
+    """Makes readers known, if they are new: they begin with what happens from now on."""
+    connection.execute(
+        "INSERT INTO assay.event_reader (name, transaction, id) "
+        "SELECT name, pg_snapshot_xmin(pg_current_snapshot()), 0 FROM unnest(%s::text[]) AS name "
+        "ON CONFLICT (name) DO NOTHING",
+        (list(readers),),
+    )
+
+
+def forget(connection: Connection, readers: Iterable[str]) -> None:
+    """Forgets readers: should they come back, they begin anew."""
+    connection.execute("DELETE FROM assay.event_reader WHERE name = ANY(%s)", (list(readers),))
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A reader that does not get on: why, since how many tries, and when it tries again."""
+
+    reader: str
+    failure: str
+    attempts: int
+    retry_at: datetime
+
+
+def stuck(connection: Connection) -> list[Stuck]:
+    """The readers whose last try failed."""
+    found = connection.execute(
+        "SELECT name, failure, attempts, retry_at FROM assay.event_reader WHERE failure IS NOT NULL ORDER BY name"
+    )
+    return [Stuck(*row) for row in found]
+
+
+def may_try(connection: Connection, reader: str) -> bool:
+    """Whether a reader need not wait because its last try failed."""
+    row = connection.execute(
+        "SELECT retry_at > clock_timestamp() FROM assay.event_reader WHERE name = %s", (reader,)
+    ).fetchone()
+    return row is None or row[0] is not True
+
+
+def failed(connection: Connection, reader: str, why: str) -> None:
+    """Records that a reader did not get on; it waits longer each time (2 s, 4 s, 8 s, ... 5 minutes)."""
+    connection.execute(
+        "UPDATE assay.event_reader SET attempts = attempts + 1, failure = %s, "
+        "retry_at = clock_timestamp() + make_interval(secs => least(300, 2 ^ (least(attempts, 10) + 1))) "
+        "WHERE name = %s",
+        (why, reader),
     )
 
 
 def of_batch(connection: Connection, number: int, kinds: Iterable[Kind] = KINDS) -> list[Event]:
     """What happened to a batch, in order."""
     found = connection.execute(
-        "SELECT id, transaction::text::bigint, at, kind, zone, pipeline, batch_id, segment, body FROM assay.event "
-        "WHERE batch_id = %s AND kind = ANY(%s) ORDER BY id",
+        f"SELECT {COLUMNS} FROM assay.event WHERE batch_id = %s AND kind = ANY(%s) ORDER BY id".encode(),
         (number, list(kinds)),
     )
     return [Event(*row) for row in found]

@@ -241,6 +241,16 @@ def failure(connection: Connection, number: int) -> Failure | None:
     return Failure(number, str(body.pop("segment", "")), body, int(row[1]), bool(row[2]))
 
 
+def lengths(connection: Connection) -> dict[tuple[str, str], tuple[int, float]]:
+    """(zone, pipeline) → how many of its batches are under way or wait for a worker, and for how many seconds the
+    oldest has been where it is."""
+    found = connection.execute(
+        "SELECT zone, pipeline, count(*), extract(epoch FROM clock_timestamp() - min(moved_at))::float8 "
+        f"FROM assay.batch WHERE state IN {_MOVING} GROUP BY zone, pipeline".encode()
+    )
+    return {(zone, pipeline): (int(count), max(0.0, float(age))) for zone, pipeline, count, age in found}
+
+
 def before(connection: Connection, number: int) -> list[int]:
     """The batches that must move on before this one can: the earlier ones of its source."""
     found = connection.execute(

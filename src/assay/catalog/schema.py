@@ -214,6 +214,38 @@ event_reader = Table(
     Column("name", Text, primary_key=True),
     Column("transaction", _Xid8, nullable=False),
     Column("id", BigInteger, nullable=False),
+    # Why it does not get on, and when it tries again.
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _moment("retry_at"),
+    Column("failure", Text),
+)
+notification = Table(
+    "notification",
+    metadata,
+    _id(),
+    Column("event_id", BigInteger, ForeignKey(f"{SCHEMA}.event.id", ondelete="CASCADE"), nullable=False),
+    _text("channel"),
+    _text("recipient"),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _now("next_at"),
+    _moment("sent_at"),
+    _text("error", nullable=True),
+    # An event is told once to each.
+    UniqueConstraint("event_id", "channel", "recipient", name="notification_once"),
+    Index("notification_waiting", "next_at", postgresql_where=text("state = 'waiting'")),
+)
+freshness = Table(
+    "freshness",
+    metadata,
+    Column("zone", Text, primary_key=True),
+    Column("dataset", Text, primary_key=True),
+    # What was agreed when the watch began; another agreement begins another watch.
+    _text("terms"),
+    _now("since"),
+    # The last time at which something was due and had not come, and an event said so.
+    _moment("told"),
+    Column("looked", Boolean, nullable=False, server_default="false"),
 )
 schedule_run = Table(
     "schedule_run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Literal
 
 import click
 
@@ -72,12 +73,20 @@ class Lazy(Group):
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--log", "form", type=click.Choice(["text", "json"]), envvar="ASSAY_LOG",
+    help="Print what happens to standard error, a line each; or set ASSAY_LOG.",
+)  # fmt: skip
 @click.version_option(__version__, prog_name="assay")
-def assay() -> None:
+def assay(form: Literal["text", "json"] | None) -> None:
     """Delivered files become trusted data, or come back with the reason.
 
     Example: assay init shop --example expenses
     """
+    if form:
+        from assay import log
+
+        log.start(form)
 
 
 def main() -> None:

@@ -78,9 +78,12 @@ def check(
         if return_to is not None:
             returned = return_file(file, contract, reading, Path(scratch), return_to, replace_it=force)
     if as_json:
-        output.print_json({"report": made.to_dict(), "returned": returned.to_dict() if returned else None})
+        told = {"report": made.to_dict(), "returned": returned.to_dict() if returned else None}
+        output.print_json({**told, "unwatched": list(contract.unwatched)})
     else:
         show_report(made)
+        if contract.unwatched:
+            click.echo(f"of slaProperties, not watched: {', '.join(contract.unwatched)}", err=True)
         if returned is not None:
             show_returned(returned)
     code = {"accepted": 0, "rejected": 3, "held": 4}[made.outcome]

@@ -97,6 +97,7 @@ def _as_json(found: Plan) -> dict[str, object]:
         "changes": [change.to_dict() for change in found.changes],
         "losing": list(found.losing),
         "access": [change.to_dict() for change in found.access],
+        "remarks": list(found.remarks),
     }
 
 
@@ -114,6 +115,8 @@ def _show(found: Plan, *, ddl: bool) -> None:
         click.echo("access")
         for line in _access(found.access):
             click.echo(f"  {output.visible(line)}")
+    for remark in found.remarks:
+        click.echo(remark)
     click.echo(_summary(found))
 
 

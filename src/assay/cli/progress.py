@@ -1,4 +1,4 @@
-"""A line that shows what is at work, on a terminal only."""
+"""A line that shows what is at work, on a terminal only, and where no log tells it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import click
 
+from assay import log
 from assay.batch import Batch
 from assay.cli import output
 
 
 def progress(*, as_json: bool) -> Callable[[Batch, str], None] | None:
     """What commands that move data call with a batch and the segment it is in; None where nobody would see it."""
-    if as_json or not sys.stderr.isatty():
+    if as_json or log.started() or not sys.stderr.isatty():
         return None
     width = shutil.get_terminal_size().columns - 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,43 @@ def _show(found: Overview) -> None:
                 for one in found.held
             ],
         )
+    _show_late(found)
+    _show_undelivered(found)
+
+
+def _show_late(found: Overview) -> None:
+    """What was due by its contract and has not come."""
+    if found.late:
+        click.echo()
+        output.table(
+            ("late", "pipeline", "due", "last came"),
+            [
+                (
+                    one.dataset,
+                    f"{one.zone}/{one.pipeline}",
+                    f"{one.due:%Y-%m-%d %H:%M:%S}",
+                    None if one.last is None else f"{one.last:%Y-%m-%d %H:%M:%S}",
+                )
+                for one in found.late
+            ],
+            null="never",
+        )
+
+
+def _show_undelivered(found: Overview) -> None:
+    """What should have been told to somebody, and was not."""
+    rows = [
+        (f"{one.event} of batch {one.batch}" if one.batch else one.event, one.recipient, _again(one.state, one.next_at),
+         one.attempts, output.visible(one.error))
+        for one in found.undelivered
+    ] + [
+        (one.reader, None, _again("waiting", one.retry_at), one.attempts, output.visible(one.failure))
+        for one in found.stuck
+    ]  # fmt: skip
+    if rows:
+        click.echo()
+        output.table(("not told", "to", "again", "tries", "because"), rows)
+
+
+def _again(state: str, moment: datetime) -> str:
+    return "given up" if state == "given_up" else f"{moment:%Y-%m-%d %H:%M:%S}"

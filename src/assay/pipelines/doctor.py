@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from assay.errors import AssayError
+from assay.pipelines import observe
 from assay.pipelines.platform import Platform, opened
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def examine(load: Callable[[], Project]) -> Iterator[Check]:
             yield from _postgres(platform)
             yield _configuration(platform)
             yield from _batches(platform)
+            yield from _telling(platform)
             yield from _lake(platform)
             yield _landing(platform)
     except AssayError as error:
@@ -135,6 +137,33 @@ def _landing(platform: Platform) -> Check:
     if plain:
         return Check("landing", "look", f"{plain} of {files + plain} files are not encrypted", "assay keys rotate")
     return Check("landing", "ok", f"{files} files, all encrypted")
+
+
+def _telling(platform: Platform) -> Iterator[Check]:
+    """Whether what was to be told got through."""
+    from assay.catalog import events, notifications
+    from assay.pipelines.telling.readers import LINEAGE, MESSAGES, wanted
+
+    asked = wanted(platform.project)
+    if asked[MESSAGES]:
+        left = notifications.undelivered(platform.connection)
+        if left:
+            words = f"{len(left)} did not get through; the last, to {left[0].recipient}: {left[0].error}"
+            yield Check("messages", "look", words, "assay status")
+        else:
+            yield Check("messages", "ok", "all that were sent got through")
+    if asked[LINEAGE]:
+        stuck = [one for one in events.stuck(platform.connection) if one.reader == LINEAGE]
+        if stuck:
+            yield Check("lineage", "look", f"{stuck[0].attempts} tries failed: {stuck[0].failure}", "assay status")
+        else:
+            yield Check("lineage", "ok", "the receiver takes the events")
+    if observe.telemetry_wanted(platform.project):
+        try:
+            importlib.metadata.version("opentelemetry-exporter-otlp-proto-http")
+            yield Check("telemetry", "ok", "traces and metrics are sent")
+        except importlib.metadata.PackageNotFoundError:
+            yield Check("telemetry", "look", "the packages of OpenTelemetry are missing", "pip install 'assay[otel]'")
 
 
 def _lake(platform: Platform) -> Iterator[Check]:

@@ -10,6 +10,7 @@ from assay.batch import Batch
 from assay.catalog import events, queue, records
 from assay.errors import NotFound, Rejected, Usage, nearest
 from assay.findings import Finding
+from assay.pipelines import observe
 from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.pipelines.succession import replaced_by
@@ -122,7 +123,9 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
         platform.record(
             tx, "land", f"batch/{number}", zone=source.zone, file=path.name, sha256=landed.sha256, duplicate=duplicate
         )
-    return records.batch(platform.connection, number), duplicate
+    batch = records.batch(platform.connection, number)
+    observe.landed(batch, duplicate=duplicate)
+    return batch, duplicate
 
 
 def rank_of(pipeline: Pipeline, source: Source) -> int:

@@ -18,6 +18,7 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected
 from assay.findings import Finding
 from assay.flow import GATE, movement
+from assay.pipelines import observe
 from assay.pipelines.landing import pipeline_of, source_of
 from assay.pipelines.platform import Platform
 from assay.segments.outcome import Outcome
@@ -40,6 +41,7 @@ def decide(platform: Platform, batch: Batch, lease: Lease) -> None:
         records.lock_batch(tx, batch.id, GATE, lease)
         records.move(tx, batch.id, GATE, after)
         events.add(tx, after, batch=batch, body={"why": why, "by": None} if why else {"by": None})
+    observe.decided(batch, after, findings=found)
 
 
 def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
@@ -51,8 +53,9 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
     step = movement(segment)
     source = source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
     assert step.before is not None
-    events.add(platform.connection, "started", batch=batch, segment=segment)
-    with platform.scratch() as scratch:
+    attempt = {"fence": lease.fence, "version": platform.project.version}
+    events.add(platform.connection, "started", batch=batch, segment=segment, body=attempt)
+    with observe.segment_at_work(batch, segment) as seen, platform.scratch() as scratch:
         outcome = _prepare(platform, batch, source, segment, scratch)
         with transaction(platform.connection) as tx:
             records.lock_batch(tx, batch.id, step.before, lease)
@@ -72,7 +75,8 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
                 _retire(platform, tx, batch, source, outcome.detail)
             records.move(tx, batch.id, step.before, step.after)
             kind: events.Kind = "done" if step.after == "done" else "finished"
-            events.add(tx, kind, batch=batch, segment=segment, body={"seconds": seconds})
+            events.add(tx, kind, batch=batch, segment=segment, body={**attempt, "seconds": seconds})
+        seen.wrote((*outcome.tallies, *outcome.late_tallies), step.target)
 
 
 def denormalize_again(platform: Platform, batch: Batch) -> None:
@@ -232,4 +236,6 @@ def reject(platform: Platform, batch: Batch, segment: str, error: Rejected, leas
         detail = {"what": error.what, "rows_total": error.rows_total, "rows_affected": error.rows_affected}
         records.add_run(tx, batch.id, segment, "rejected", seconds, detail)
         records.move(tx, batch.id, batch.state, "rejected")
-        events.add(tx, "rejected", batch=batch, segment=segment, body={"what": error.what, "by": None})
+        attempt = {"fence": lease.fence, "version": platform.project.version}
+        events.add(tx, "rejected", batch=batch, segment=segment, body={**attempt, "what": error.what, "by": None})
+    observe.rejected(batch, segment, error.findings)

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from assay.batch import FINAL
-from assay.catalog import records
+from assay.catalog import events, notifications, records
+from assay.catalog.events import Stuck
+from assay.catalog.notifications import Undelivered
+from assay.pipelines.freshness import Late, late
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 
@@ -52,6 +55,10 @@ class Overview:
     applied: str | None
     pipelines: tuple[PipelineState, ...]
     held: tuple[HeldBatch, ...]
+    #: Messages and lineage events that did not get through.
+    undelivered: tuple[Undelivered, ...] = ()
+    stuck: tuple[Stuck, ...] = ()
+    late: tuple[Late, ...] = ()
 
     @property
     def next_steps(self) -> list[str]:
@@ -71,6 +78,9 @@ class Overview:
             "configuration": {"version": self.version, "applied": self.applied},
             "pipelines": [{**asdict(one), "under_way": one.under_way} for one in self.pipelines],
             "held": [asdict(one) for one in self.held],
+            "undelivered": [asdict(one) for one in self.undelivered],
+            "stuck": [asdict(one) for one in self.stuck],
+            "late": [asdict(one) for one in self.late],
             "next": self.next_steps,
         }
 
@@ -82,6 +92,8 @@ def overview(platform: Platform) -> Overview:
         counted = records.counts(tx)
         held = records.held(tx)
         applied = records.applied_version(tx)
+        undelivered, stuck = notifications.undelivered(tx), events.stuck(tx)
+        overdue = late(tx, project)
     states: dict[tuple[str, str], dict[str, int]] = {}
     moved: dict[tuple[str, str], datetime] = {}
     for zone, pipeline, state, count, last in counted:
@@ -100,4 +112,7 @@ def overview(platform: Platform) -> Overview:
             HeldBatch(*row, stewards=project.zones[row[1]].stewards if row[1] in project.zones else ())
             for row in held
         ),
+        tuple(undelivered),
+        tuple(stuck),
+        tuple(overdue),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from assay.catalog import events, records
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines.platform import Platform
+from assay.pipelines.telling.readers import register
 from assay.security.world import world_of
 from assay.stores.changes import Change, LakeStep
 from assay.stores.database import Connection, DatabaseFailed, execute, hold, transaction
@@ -49,13 +50,15 @@ WAIT_SECONDS = 60
 class Plan:
     """What `apply` would do, in the order of zones; `applied` is the version of the configuration that stands.
 
-    `access` is what would be opened and closed to whom.
+    `access` is what would be opened and closed to whom; `remarks` say what of the configuration
+    nothing is done about.
     """
 
     changes: tuple[Change, ...]
     version: str
     applied: str | None = None
     access: tuple[AccessChange, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def losing(self) -> tuple[str, ...]:
@@ -95,6 +98,7 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
             words = [change.words for change in found.changes]
             files = {str(path.relative_to(project.root)): path.read_bytes().decode("utf-8") for path in project.files}
             records.add_configuration(tx, found.version, platform.actor, words, files)
+            register(tx, project)
             events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
         if found.changes or found.applied != found.version:
             platform.record(
@@ -174,12 +178,14 @@ def planned(tx: Connection, project: Project) -> Plan:
     """`plan` for a project, in the caller's transaction."""
     from assay.pipelines.gate_check import check_gates
     from assay.pipelines.sql_check import check_sql, raise_all
+    from assay.pipelines.telling.wording import check_templates
 
     applied = records.applied_version(tx)
     if applied != project.version:  # what was applied has been checked
         check_gates(project)
         check_sql(project)
         world_of(project)
+        raise_all(list(check_templates(project)), "templates have a problem")
     schemas = zones_standing(tx)
     places = lake_places(tx)
     ours = {zone for zone, marked in schemas.items() if marked} | lake_zones(places)
@@ -200,7 +206,19 @@ def planned(tx: Connection, project: Project) -> Plan:
             changes += comparing.zone(zone)
     changes += [comparing.removed(name) for name in sorted(ours - project.zones.keys())]
     raise_all([*problems, *comparing.problems], "parts of the configuration cannot be carried out")
-    return Plan(tuple(changes), project.version, applied)
+    return Plan(tuple(changes), project.version, applied, remarks=tuple(_remarks(project)))
+
+
+def _remarks(project: Project) -> Iterator[str]:
+    """The words of service levels that nobody watches, by contract."""
+    for zone in project.zones.values():
+        contracts = [source.contract for source in zone.sources.values()]
+        contracts += [table.contract for table in zone.operational.values()]
+        contracts += [table.contract for table in zone.analytical.values()]
+        for contract in contracts:
+            if contract.unwatched:
+                words = ", ".join(contract.unwatched)
+                yield f"{contract.path.relative_to(project.root)}: of slaProperties, {words}: not watched"
 
 
 def _taken(zone: Zone, why: str) -> Misconfigured:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from assay.zones.project import Source
 
 
-def batch_report(platform: Platform, number: int) -> Report:
-    """The report from what was recorded when the batch was judged."""
+def batch_report(platform: Platform, number: int, outcome: Outcome | None = None) -> Report:
+    """The report from what was recorded when the batch was judged; `outcome` says what became of it, if not now."""
     batch = records.batch(platform.connection, number)
-    return _report(platform, batch, [finding for _, finding in records.findings(platform.connection, number)])
+    findings = [finding for _, finding in records.findings(platform.connection, number)]
+    return _report(platform, batch, findings, outcome)
 
 
 def return_batch(platform: Platform, number: int, into: Path | None, *, replace_it: bool = False) -> Returned:
@@ -52,7 +53,7 @@ def return_batch(platform: Platform, number: int, into: Path | None, *, replace_
 
         landed = called(platform.landed(batch, scratch), batch.file_name, scratch)
         checked = check(landed, source.contract, source.reader, scratch, cells_most=CELLS_MOST)
-        made = _report(platform, batch, completed(recorded, checked.findings), cells_most=CELLS_MOST)
+        made = _report(platform, batch, completed(recorded, checked.findings), None, cells_most=CELLS_MOST)
         if made.rows_total is None:
             made = replace(made, rows_total=checked.rows_total)
         return return_file(
@@ -76,13 +77,15 @@ def _identity(finding: Finding) -> tuple[str, str | None, str | None, str]:
     return finding.kind, finding.field, finding.rule, "" if told_apart else finding.message
 
 
-def _report(platform: Platform, batch: Batch, findings: list[Finding], **more: int) -> Report:
+def _report(
+    platform: Platform, batch: Batch, findings: list[Finding], outcome: Outcome | None, **more: int
+) -> Report:
     source = _source(platform, batch)
     total, affected = _rows(platform, batch)
     return report(
         findings,
         file=batch.file_name,
-        outcome=_outcome(batch),
+        outcome=outcome or _outcome(batch),
         contract=source.contract if source else None,
         batch=batch.id,
         rows_total=total,

@@ -14,6 +14,7 @@ from assay.batch import Batch, Profile, State, Tally
 from assay.catalog import events, queue, records
 from assay.errors import Denied, NotFound, Usage
 from assay.findings import Finding
+from assay.pipelines import observe
 from assay.pipelines.landing import named_source
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Progress, Result, check_applied, turn, work_off
@@ -195,6 +196,7 @@ def decide(
         events.add(tx, after, batch=batch, body={"by": platform.actor, "reason": reason, "evidence": shown})
         queue.announce(tx)
         platform.record(tx, decision, resource, zone=batch.zone, outcome="allow", reason=reason, evidence=shown)
+    observe.decided(batch, after, platform.actor)
     with at_work(platform) as worker:
         return work_off(platform, worker, number, progress)
 

@@ -16,6 +16,7 @@ from assay.catalog import events, queue, records
 from assay.catalog.queue import MODELLING, MOVING, Lease
 from assay.errors import AssayError, Misconfigured, Rejected, Unavailable
 from assay.flow import GATE, movement_from
+from assay.pipelines import observe
 from assay.pipelines.configurations import under
 from assay.pipelines.landing import arrived, check_file, land, source_of, take, waiting_files
 from assay.pipelines.movement import decide, move, reject
@@ -125,9 +126,10 @@ def _record_failure(platform: Platform, batch: Batch, segment: str, error: Excep
         return
     with transaction(platform.connection) as tx:
         again = queue.note_failure(tx, lease, segment, error)
-        if not again:
-            what = error.what if isinstance(error, AssayError) else str(error)
-            events.add(tx, "failed", batch=batch, segment=segment, body={"what": what, "error": type(error).__name__})
+        attempt = {"fence": lease.fence, "version": platform.project.version}
+        told = {"error": type(error).__name__, "words": observe.words_of(error)}
+        events.add(tx, "retrying" if again else "failed", batch=batch, segment=segment, body={**attempt, **told})
+    observe.failed(batch, segment, error, again=again)
 
 
 def work_off(platform: Platform, worker: Worker, number: int, progress: Progress | None = None) -> Result:

@@ -14,7 +14,9 @@ from typing import Literal
 from assay import __version__
 from assay.catalog import queue
 from assay.errors import AssayError
+from assay.pipelines import observe
 from assay.pipelines.platform import Platform
+from assay.pipelines.telling.tell import tell_at_the_end
 from assay.stores.database import connect
 
 Kind = Literal["command", "service"]
@@ -32,7 +34,11 @@ class Worker:
 
 @contextmanager
 def at_work(platform: Platform, kind: Kind = "command") -> Iterator[Worker]:
-    """Registers a worker that uses the platform's connection, and renews its leases from a thread until it leaves."""
+    """Registers a worker that uses the platform's connection, and renews its leases from a thread until it leaves.
+
+    A command tells at its end what happened; a service does so all the time.
+    """
+    observe.start(platform.project)
     host = socket.gethostname()
     worker = Worker(f"assay {host.encode('ascii', 'replace').decode()[:30]} {os.getpid()} {secrets.token_hex(4)}")
     queue.register(platform.connection, worker.name, kind, host, os.getpid(), platform.actor, __version__)
@@ -46,6 +52,9 @@ def at_work(platform: Platform, kind: Kind = "command") -> Iterator[Worker]:
         thread.join()
         if not platform.connection.closed:
             queue.resign(platform.connection, worker.name)
+            if kind == "command":
+                tell_at_the_end(platform)
+        observe.flush()
 
 
 def _beat(url: str, worker: Worker, leaving: threading.Event) -> None:

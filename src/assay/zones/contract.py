@@ -16,6 +16,8 @@ from typing import Any, Literal, cast
 
 from assay.errors import Misconfigured, nearest
 from assay.zones import personal
+from assay.zones.freshness import KEYS as SLA_KEYS
+from assay.zones.freshness import Freshness, freshness_of
 from assay.zones.model import ReaderHints, checked_part
 from assay.zones.types import FieldType
 from assay.zones.yaml import Document, read
@@ -235,6 +237,9 @@ class Contract:
     drift: Drift = Drift()
     reader: ReaderHints = ReaderHints()
     fingerprint: str = ""
+    freshness: Freshness | None = None
+    #: Words of the service level that nobody watches.
+    unwatched: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field:
         """The field of that name.
@@ -332,6 +337,7 @@ def _contract(document: Document, top: dict[str, Any], number: int, fingerprint:
             f"refresh: {refresh} is not known", file=document.path, line=document.line(*place),
             expected="full or {by: [column]}",
         )  # fmt: skip
+    freshness, unwatched = _freshness(document, top, entry["name"], fields)
     contract = Contract(
         path=document.path,
         id=str(top["id"]),
@@ -348,10 +354,24 @@ def _contract(document: Document, top: dict[str, Any], number: int, fingerprint:
         drift=_drift(document, extras.get("drift", {}), place),
         reader=_reader(document, extras.get("reader", {}), place),
         fingerprint=fingerprint,
+        freshness=freshness,
+        unwatched=unwatched,
     )
     for name in refresh_by or ():
         contract.field(name)
     return contract
+
+
+def _freshness(
+    document: Document, top: dict[str, Any], dataset: str, fields: Iterable[Field]
+) -> tuple[Freshness | None, tuple[str, ...]]:
+    entries = []
+    for number, item in enumerate(_list(document, top, "slaProperties", ())):
+        at = ("slaProperties", number)
+        entry = _mapping(document, item, at)
+        _only(document, entry, SLA_KEYS, at)
+        entries.append((at, entry))
+    return freshness_of(document, entries, dataset, (field.name for field in fields))
 
 
 def _drift(document: Document, value: dict[str, Any], place: tuple[str | int, ...]) -> Drift:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,6 +22,15 @@ from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
 from assay.zones.yaml import Document
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|file:.+|aws-sm:.+"
+#: Where a secret is kept; it never stands in a file of the project itself.
+Secret = Annotated[str, StringConstraints(pattern=f"^({_REFERENCE})$")]
+#: An address on the web without a name or a password in it, or where one is kept.
+Url = Annotated[str, StringConstraints(pattern=rf"^(https?://[^/@\s]+(/\S*)?|{_REFERENCE})$")]
+
+
+#: Names in `to` that stand for people.
+ROLES = ("steward", "owner", "deliverer")
 
 
 class Strict(BaseModel):
@@ -41,15 +51,65 @@ class OidcFile(Strict):
         pattern=r"^(https://|http://(localhost|127\.0\.0\.1)([:/]|$))",
     )
     client_id: str = Field(description="The name by which the provider knows assay.")
-    client_secret: str | None = Field(
+    client_secret: Secret | None = Field(
         None,
         description="A reference to the secret, where the provider asks for one: ${NAME}, file:/path or aws-sm:name.",
-        pattern=r"^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|file:.+|aws-sm:.+)$",
     )
     scopes: list[str] = Field(["openid", "email", "profile"], description="What is asked of the provider.")
     user_claim: str = Field("email", description="The claim that is the user's name in zone.yaml.")
     groups_claim: str = Field("groups", description="The claim that lists the user's groups.")
     session_hours: float = Field(8, description="How long a login lasts.", gt=0, le=24 * 30)
+
+
+class LineageFile(Strict):
+    """Where OpenLineage events go: to a file, or to a receiver on the web."""
+
+    file: str | None = Field(None, description="A file of JSON lines that grows, relative to the project.")
+    url: Url | None = Field(None, description="Where each event is posted, such as https://HOST/api/v1/lineage.")
+    token: Secret | None = Field(
+        None, description="Where the receiver's bearer token is kept: ${NAME}, file:/path or aws-sm:name."
+    )
+    namespace: str | None = Field(
+        None, description="The namespace of jobs and datasets; default assay://<platform>/<target>.", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> LineageFile:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("`file` or `url`, one of the two")
+        if self.token is not None and self.url is None:
+            raise ValueError("`token` belongs to `url`")
+        return self
+
+
+class MailFile(Strict):
+    """The mail server that notifications go through."""
+
+    host: str = Field(description="The mail server.", min_length=1)
+    port: int = Field(587, description="Its port.", ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="starttls and tls check the server's certificate; none is for a server close by."
+    )
+    user: str | None = Field(None, description="The name to log in with; none where the server asks for none.")
+    password: Secret | None = Field(
+        None, description="Where the password is kept: ${NAME}, file:/path or aws-sm:name."
+    )
+    sender: str = Field(alias="from", description="The address that mails come from.", pattern=r"^[^@\s]+@[^@\s]+$")
+    domain: str | None = Field(
+        None, description="What makes an address of a user's name: anna becomes anna@<domain>.", pattern=r"^[^@\s]+$"
+    )
+
+    @model_validator(mode="after")
+    def _both(self) -> MailFile:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("`user` and `password` belong together")
+        return self
+
+
+class TelemetryFile(Strict):
+    """Where OpenTelemetry traces and metrics go; the OTEL_ variables of the environment say it as well."""
+
+    endpoint: Url = Field(description="The collector's OTLP address over HTTP, such as http://HOST:4318.")
 
 
 class TargetFile(Strict):
@@ -69,6 +129,9 @@ class TargetFile(Strict):
         description="Who a user is: what the operating system says, an account with a password, or single sign-on.",
     )
     oidc: OidcFile | None = Field(None, description="Single sign-on with OpenID Connect.")
+    lineage: LineageFile | None = Field(None, description="Where OpenLineage events go; nowhere when left out.")
+    mail: MailFile | None = Field(None, description="The mail server that notifications go through.")
+    telemetry: TelemetryFile | None = Field(None, description="Where OpenTelemetry traces and metrics go.")
 
     @model_validator(mode="after")
     def _oidc_fits(self) -> TargetFile:
@@ -84,6 +147,36 @@ class GroupFile(Strict):
     platform: list[PlatformRole] = Field([], description="Their roles on the platform: administrator, auditor.")
 
 
+Notable = Literal[
+    "rejected", "held", "released", "done", "failed", "late", "reminded", "escalated", "withdrawn"
+]
+
+
+class NotifyFile(Strict):
+    """Who is told of what, by mail or at an address on the web."""
+
+    on: list[Notable] = Field(description="What is told.", min_length=1)
+    pipelines: list[Name] = Field([], description="Of which pipelines; of all when left out.")
+    to: list[str] = Field(
+        [], description="Mail addresses, or `steward`, `owner`, `deliverer`: whoever that is at the time."
+    )
+    webhook: Url | None = Field(
+        None, description="Where a message is posted as JSON; ${NAME}, file:/path or aws-sm:name where that is a secret."
+    )
+    template: str | None = Field(
+        None, description="A Jinja2 template beside this file for the mail's text, or the JSON that is posted."
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> NotifyFile:
+        if bool(self.to) == (self.webhook is not None):
+            raise ValueError("`to` or `webhook`, one of the two")
+        for name in self.to:
+            if name not in ROLES and not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
+                raise ValueError(f"{name} is neither an address nor one of {', '.join(ROLES)}")
+        return self
+
+
 class PlatformFile(Strict):
     """assay.yaml"""
 
@@ -94,6 +187,7 @@ class PlatformFile(Strict):
     groups: dict[str, GroupFile] = Field({}, description="Groups of the single sign-on, and the roles that they give.")
     default_target: str = Field("local", description="The target that is used when none is named.")
     targets: dict[Name, TargetFile] = Field(description="The places where the project can run.", min_length=1)
+    notify: list[NotifyFile] = Field([], description="Who is told of what happens in any zone.")
 
 
 class PublicationFile(Strict):
@@ -127,6 +221,7 @@ class ZoneFile(Strict):
     auditors: list[str] = Field([], description="Who sees what was done and decided, and no data.")
     publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
     subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
+    notify: list[NotifyFile] = Field([], description="Who is told of what happens in the zone.")
 
 
 class LoadFile(Strict):

@@ -14,12 +14,17 @@ from assay.zones.contract import Contract, Field, load_contract
 from assay.zones.gate import Gate
 from assay.zones.model import (
     ChecksFile,
+    LineageFile,
+    MailFile,
+    Notable,
+    NotifyFile,
     OidcFile,
     PipelineFile,
     PlatformFile,
     ReaderHints,
     SourceFile,
     TargetFile,
+    TelemetryFile,
     ZoneFile,
     checked,
 )
@@ -165,6 +170,25 @@ class Subscription:
 
 
 @dataclass(frozen=True)
+class Template:
+    """A Jinja2 template of a message."""
+
+    text: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Who is told of what: people (`to`) by mail, or an address on the web (`webhook`)."""
+
+    on: tuple[Notable, ...]
+    pipelines: tuple[str, ...]
+    to: tuple[str, ...]
+    webhook: str | None
+    template: Template | None
+
+
+@dataclass(frozen=True)
 class Zone:
     """An insight zone."""
 
@@ -180,6 +204,7 @@ class Zone:
     pipelines: Mapping[str, Pipeline]
     path: Path
     policies: tuple[PolicyText, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -208,6 +233,9 @@ class Target:
     keys: Path
     identity: Literal["local", "accounts", "oidc"] = "local"
     oidc: OidcFile | None = None
+    lineage: LineageFile | None = None
+    mail: MailFile | None = None
+    telemetry: TelemetryFile | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +252,7 @@ class Project:
     administrators: frozenset[str] = frozenset()
     auditors: frozenset[str] = frozenset()
     groups: Mapping[str, Group] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
 
 
 def find_root(start: Path) -> Path:
@@ -275,12 +304,12 @@ class _Reading:
         text = self.text(path, "policy")
         return None if text is None else PolicyText(text, path)
 
-    def text(self, path: Path, kind: str) -> str | None:
+    def text(self, path: Path, kind: str, line: int | None = None) -> str | None:
         self.files.append(path)
         try:
             return path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"the {kind} file cannot be read: {error}", path)
+            self.fail(f"the {kind} file cannot be read: {error}", path, line)
             return None
 
 
@@ -310,6 +339,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
             zones[zone.name] = zone
     _check_publications(reading, zones)
     _check_groups(reading, document, file, zones)
+    notices = _notices(reading, document, file.notify, root)
     if len(reading.problems) == 1:
         raise reading.problems[0]
     if reading.problems:
@@ -334,6 +364,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
             name: Group({zone: frozenset(roles) for zone, roles in one.zones.items()}, frozenset(one.platform))
             for name, one in file.groups.items()
         },
+        notices=notices,
     )
 
 
@@ -347,7 +378,29 @@ def _target(root: Path, document: Document, name: str, file: TargetFile) -> Targ
             line=document.line("targets", name, "keys"),
             expected="a folder outside of it",
         )
-    return Target(name, data, file.postgres, file.memory_limit, keys, file.identity, file.oidc)
+    return Target(
+        name, data, file.postgres, file.memory_limit, keys, file.identity, file.oidc, file.lineage, file.mail,
+        file.telemetry,
+    )  # fmt: skip
+
+
+def _notices(reading: _Reading, document: Document, entries: list[NotifyFile], folder: Path) -> tuple[Notice, ...]:
+    """Who is told of what, each with the template that it names, which lies below `folder`."""
+    found = []
+    for number, entry in enumerate(entries):
+        template = None
+        if entry.template is not None:
+            path = (folder / entry.template).resolve()
+            if not path.is_relative_to(folder):
+                reading.fail(
+                    f"the template {entry.template} does not lie in the project", document.path,
+                    document.line("notify", number, "template"), f"a file below {folder.name}",
+                )  # fmt: skip
+                continue
+            text = reading.text(path, "template", document.line("notify", number, "template"))
+            template = None if text is None else Template(text, path)
+        found.append(Notice(tuple(entry.on), tuple(entry.pipelines), tuple(entry.to), entry.webhook, template))
+    return tuple(found)
 
 
 def _folders(parent: Path, marker: str) -> list[Path]:
@@ -415,6 +468,7 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         pipelines=pipelines,
         path=folder / "zone.yaml",
         policies=_policies(reading, folder),
+        notices=_zone_notices(reading, document, file, folder, pipelines),
     )
 
 
@@ -425,6 +479,19 @@ def _policies(reading: _Reading, folder: Path) -> tuple[PolicyText, ...]:
             reading.fail("no policy is read here", path, expected=f"{folder.name}/{POLICIES}/{path.name}")
     found = (reading.policy(path) for path in sorted((folder / POLICIES).glob("*.cedar")))
     return tuple(policy for policy in found if policy is not None)
+
+
+def _zone_notices(
+    reading: _Reading, document: Document, file: ZoneFile, folder: Path, pipelines: Mapping[str, Pipeline]
+) -> tuple[Notice, ...]:
+    for number, entry in enumerate(file.notify):
+        for name in entry.pipelines:
+            if name not in pipelines:
+                reading.fail(
+                    f"notify names the pipeline {name}, which does not exist", document.path,
+                    document.line("notify", number, "pipelines"), nearest(name, pipelines) or ", ".join(pipelines),
+                )  # fmt: skip
+    return _notices(reading, document, file.notify, folder)
 
 
 def _pair(name: str) -> tuple[str, str]:

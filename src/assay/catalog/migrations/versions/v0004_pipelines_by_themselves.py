@@ -85,6 +85,37 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("transaction", Xid8, nullable=False),
         sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        _moment("retry_at"),
+        sa.Column("failure", sa.Text),
+        schema=SCHEMA,
+    )
+    op.create_table(
+        "notification",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("event_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.event.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("recipient", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False, server_default="waiting"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        _moment("next_at", now=True),
+        _moment("sent_at"),
+        sa.Column("error", sa.Text),
+        sa.UniqueConstraint("event_id", "channel", "recipient", name="notification_once"),
+        schema=SCHEMA,
+    )
+    op.create_index(
+        "notification_waiting", "notification", ["next_at"], schema=SCHEMA,
+        postgresql_where=sa.text("state = 'waiting'"),
+    )  # fmt: skip
+    op.create_table(
+        "freshness",
+        sa.Column("zone", sa.Text, primary_key=True),
+        sa.Column("dataset", sa.Text, primary_key=True),
+        sa.Column("terms", sa.Text, nullable=False),
+        _moment("since", now=True),
+        _moment("told"),
+        sa.Column("looked", sa.Boolean, nullable=False, server_default="false"),
         schema=SCHEMA,
     )
     op.create_table(
