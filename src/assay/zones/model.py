@@ -161,7 +161,8 @@ class NotifyFile(Strict):
         [], description="Mail addresses, or `steward`, `owner`, `deliverer`: whoever that is at the time."
     )
     webhook: Url | None = Field(
-        None, description="Where a message is posted as JSON; ${NAME}, file:/path or aws-sm:name where that is a secret."
+        None,
+        description="Where a message is posted as JSON; ${NAME}, file:/path or aws-sm:name where that is a secret.",
     )
     template: str | None = Field(
         None, description="A Jinja2 template beside this file for the mail's text, or the JSON that is posted."

@@ -36,7 +36,8 @@ def send(server: MailFile, mail: Mail, *, seconds: float) -> None:
     Raises `Refused` where the server will never take it, `Unavailable` where it may later, `Misconfigured` for a
     variable of the environment that is not set.
     """
-    password = None if server.password is None else secrets.resolve(server.password, what="the password of the mail server")
+    named = server.password
+    password = None if named is None else secrets.resolve(named, what="the password of the mail server")
     message = _message(server, mail)
     try:
         with _connected(server, seconds) as session:
