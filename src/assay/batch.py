@@ -22,10 +22,11 @@ STATES: tuple[State, ...] = get_args(State)
 #: The moves a batch can make; a state without an entry is final.
 MOVES: dict[State, frozenset[State]] = {
     "landed": frozenset({"readable", "rejected"}),
-    "readable": frozenset({"clean", "rejected"}),
-    "clean": frozenset({"held", "released", "rejected"}),
+    # Back to `landed`: anew under another configuration, where the one that it began with does not fit any more.
+    "readable": frozenset({"clean", "rejected", "landed"}),
+    "clean": frozenset({"held", "released", "rejected", "landed"}),
     "held": frozenset({"released", "rejected"}),
-    "released": frozenset({"conformed", "rejected"}),
+    "released": frozenset({"conformed", "rejected", "landed"}),
     "conformed": frozenset({"done"}),
     # A replay of the same bytes takes the place of a batch that had come to rest; withdrawing takes its effect back.
     "done": frozenset({"replaced", "withdrawn"}),

@@ -3,6 +3,8 @@
 Below a command stand lines of its output. They must appear in this order; blanks count as one, rules of tables
 not at all, and after a `...` lines may be left out. `…` stands for any text within a line.
 `$ echo $?` with a number below it says how the command before it ended; without it a command must end with 0.
+A command that ends with `&` goes on beside the others, until `$ kill %1` (it must then end with 0) or `$ kill -9 %1`.
+One that ends with `# after a moment` is called until it prints what is shown.
 A ```diff block begins with `--- FILE`; its lines without `+` stand once in the file and are replaced.
 """
 
@@ -10,11 +12,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+AFTER_A_MOMENT = "# after a moment"
+#: How long a moment may be, on a machine that does much else.
+PATIENCE_SECONDS = 600.0
 BLOCK = re.compile(r"^```(console|diff)\n(.*?)^```$", re.M | re.S)
 
 
@@ -90,17 +98,55 @@ class Reader:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         here = str(Path(sys.executable).parent)
+        self._beside: subprocess.Popen[bytes] | None = None
         self.environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}", **environment}
 
     def follow(self, page: Path) -> None:
         """Takes every step of a page and compares what happens with what it says."""
-        for step in steps(page):
-            if isinstance(step, Change):
-                self._edit(step)
-            elif step.words.startswith("cd "):
-                self.folder = self.folder / step.words[3:]
-            else:
-                self.run(step)
+        try:
+            for step in steps(page):
+                self._take(step)
+        finally:
+            if self._beside is not None:
+                self._beside.kill()
+                self._beside.wait()
+
+    def _take(self, step: Command | Change) -> None:
+        if isinstance(step, Change):
+            self._edit(step)
+        elif step.words.startswith("cd "):
+            self.folder = self.folder / step.words[3:]
+        elif step.words.endswith(" &"):
+            self._start(step.words[:-2])
+        elif step.words.startswith("kill ") and step.words.endswith(" %1"):
+            self._end(signal.SIGKILL if "-9" in step.words else signal.SIGTERM)
+        elif step.words.endswith(AFTER_A_MOMENT):
+            self._run_until(step)
+        else:
+            self.run(step)
+
+    def _start(self, words: str) -> None:
+        with (self.folder / "beside.log").open("a") as said:
+            self._beside = subprocess.Popen(
+                shlex.split(words), cwd=self.folder, env=self.environment, stdout=said, stderr=said
+            )
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._beside is not None and self._beside.poll() is None, "it has ended already"
+        self._beside.send_signal(number)
+        code = self._beside.wait(120)
+        assert code == (0 if number == signal.SIGTERM else -number), (self.folder / "beside.log").read_text()
+
+    def _run_until(self, command: Command) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self.run(command)
+                return
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
 
     def run(self, command: Command) -> str:
         """Runs one command; raises `AssertionError` when it ends or prints otherwise than the page says."""

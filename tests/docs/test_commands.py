@@ -20,6 +20,10 @@ def test_the_tutorial_happens_as_it_is_told(tmp_path: Path) -> None:
     Reader(tmp_path).follow(TUTORIAL)
 
 
+def test_the_tutorial_of_the_service_happens_as_it_is_told(tmp_path: Path) -> None:
+    Reader(tmp_path).follow(ROOT / "docs/tutorials/service.md")
+
+
 def test_the_readmes_commands_are_those_of_the_tutorial() -> None:
     """They are run there; the README's first one is run by test_demo.py."""
     told = {step.words for step in steps(TUTORIAL) if isinstance(step, Command)}

@@ -272,6 +272,39 @@ def test_runs_killed_at_random_instants_end_as_the_undisturbed_one(fresh: Arena,
     killed_at_random(fresh, seed, kills=1 + seed % 7)
 
 
+def service_killed_at_random(arena: Arena, seed: int, kills: int, **order: str) -> None:
+    """`assay up` with all its processes, killed at one stroke, again and again; what is left is run to its end.
+
+    The same seed kills at the same instants; what the processes had done by then is up to the machine.
+    """
+    rng = random.Random(seed)
+    for _ in range(kills):
+        answer = arena.zygote.call("up", kill_after=rng.uniform(0.1, 2.0), **order)
+        assert answer["code"] == -9, answer["stderr"]
+        assert "Traceback" not in answer["stdout"] + answer["stderr"], answer
+    finished(arena)
+
+
+def test_a_service_killed_at_random_instants_leaves_what_the_undisturbed_run_leaves(served: Arena) -> None:
+    service_killed_at_random(served, seed=1, kills=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 150))
+def test_a_service_killed_a_thousand_times_leaves_what_the_undisturbed_run_leaves(served: Arena, seed: int) -> None:
+    """Twenty kills a seed; `-k '[117]'` repeats one of them."""
+    service_killed_at_random(served, seed, kills=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 210))
+def test_a_service_whose_postgresql_is_killed_with_it_leaves_what_the_undisturbed_run_leaves(
+    fresh: Arena, seed: int
+) -> None:
+    """The next service starts the server again, which first replays its log."""
+    service_killed_at_random(fresh, seed, kills=10, and_postmaster=str(fresh.cluster))
+
+
 #: Each is reached by a later file than the one before, since every run takes up the work of the last.
 POSTMASTER_STEPS = (
     "land:after settle",

@@ -8,13 +8,15 @@ It imports everything once, then reads orders as JSON lines from standard input 
     exact           steps are told apart by file and occurrence, not only by segment and kind
     die_at          die at the step of this name only
     postmaster      at that step kill -9 this cluster's postmaster instead, and live on
-    kill_after      seconds after which the parent kills the child wherever it is
+    and_postmaster  kill -9 this cluster's postmaster together with the child
+    kill_after      seconds after which the parent kills the child, and all that it has started, wherever they are
 
 A step is a place before or after something durable is written. The product knows nothing of this.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -35,6 +37,8 @@ import assay.catalog.records as records
 import assay.cli as cli
 import assay.cli.flow  # noqa: F401
 import assay.cli.output  # noqa: F401
+import assay.cli.up  # noqa: F401
+import assay.orchestration.service  # noqa: F401
 import assay.pipelines.anew as anew
 import assay.pipelines.landing as arriving
 import assay.pipelines.movement as movement
@@ -73,8 +77,7 @@ class Steps:
         if self.order.get("die_at") == name:
             if self.order.get("postmaster"):
                 self.order["die_at"] = None
-                pid = int((Path(self.order["postmaster"]) / "postmaster.pid").read_text().splitlines()[0])
-                os.kill(pid, signal.SIGKILL)
+                kill_postmaster(self.order["postmaster"])
                 return
             os.kill(os.getpid(), signal.SIGKILL)
         if self.seen_path is not None and name not in self.seen:
@@ -168,8 +171,15 @@ class Steps:
         module.transaction = Stepped
 
 
+def kill_postmaster(cluster: str) -> None:
+    """Ends a server without a warning; one that is not there stays away."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int((Path(cluster) / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+
+
 def child(order: dict[str, Any], out: Path) -> None:
     """The forked process: its output goes to files, its end is the command's."""
+    os.setpgid(0, 0)
     with out.with_suffix(".out").open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
         os.dup2(stdout.fileno(), 1)
         os.dup2(stderr.fileno(), 2)
@@ -197,10 +207,16 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             child(order, out)
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(pid, pid)  # whoever comes first
         handle = os.pidfd_open(pid)
         if not select.select([handle], [], [], order.get("kill_after"))[0]:
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
+            if order.get("and_postmaster"):
+                kill_postmaster(order["and_postmaster"])
         _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # those of a service that outlived the process that looks after them
         os.close(handle)
         answer = {
             "code": os.waitstatus_to_exitcode(status),

@@ -33,6 +33,10 @@ Kind = Literal[
     "escalated",
     "late",
     "applied",
+    "restarted",
+    "refreshed",
+    "triggered",
+    "unexpected",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -26,6 +26,8 @@ from assay.stores.database import Connection, advisory_key, transaction
 LEASE_SECONDS = 10.0
 #: After so many tries that ended with something unavailable, a batch waits for a person.
 ATTEMPTS_MOST = 10
+#: After so many workers that ended while they had a batch in their hands, it waits for a person too.
+DEATHS_MOST = 25
 #: The channel on which a batch that can be taken is announced.
 CHANNEL = "assay_work"
 
@@ -104,6 +106,7 @@ def claim(
     with transaction(connection):
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("claim"),))
         _end_frozen(connection)
+        _park_deadly(connection)
         row = connection.execute(_CLAIM.encode(), values).fetchone()
         if row is None:
             return None
@@ -143,7 +146,8 @@ WITH busy AS MATERIALIZED (
     ORDER BY coalesce(z.batches, 0), t.served_at NULLS FIRST, b.id
     LIMIT 1
 )
-UPDATE assay.batch AS b SET fence = b.fence + 1, lease_owner = %(owner)s, lease_backend = pg_backend_pid(),
+UPDATE assay.batch AS b SET fence = b.fence + 1, attempts = b.attempts + (b.lease_owner IS NOT NULL)::int,
+    lease_owner = %(owner)s, lease_backend = pg_backend_pid(),
     lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
 FROM next WHERE b.id = next.id
 RETURNING b.id, b.fence, b.zone
@@ -159,6 +163,25 @@ def _end_frozen(connection: Connection) -> None:
         "SELECT pg_terminate_backend(a.pid, 5000) FROM assay.batch AS b JOIN pg_stat_activity AS a "
         "ON a.pid = b.lease_backend AND a.application_name = b.lease_owner "
         f"WHERE b.state IN {_MOVING} AND b.lease_until <= clock_timestamp() AND a.pid <> pg_backend_pid()".encode()
+    )
+
+
+def _park_deadly(connection: Connection) -> None:
+    """Sets a batch aside that one worker after the other died of: who has a lease and is gone did not give it back."""
+    words = {
+        "segment": "",
+        "passing": False,
+        "error": "WorkerDied",
+        "what": f"{DEATHS_MOST} workers ended while they worked on it",
+        "next": "look at what the service said, mend the cause, then assay retry",
+    }
+    connection.execute(
+        "WITH deadly AS (UPDATE assay.batch AS b SET parked = true, failure = %(words)s, lease_owner = NULL "
+        f"WHERE b.state IN {_MOVING} AND b.lease_owner IS NOT NULL AND b.attempts >= %(most)s AND NOT b.parked "
+        f"AND NOT {_LIVE.format('b')} RETURNING b.id, b.zone, b.pipeline) "
+        "INSERT INTO assay.event (kind, zone, pipeline, batch_id, body) "
+        "SELECT 'failed', zone, pipeline, id, %(words)s FROM deadly".encode(),
+        {"words": Jsonb(words), "most": DEATHS_MOST},
     )
 
 
@@ -191,7 +214,7 @@ def note_failure(connection: Connection, lease: Lease, segment: str, error: Base
         "retry_at = clock_timestamp() + make_interval(secs => least(300, 2 ^ attempts) * (0.75 + random() / 2)) "
         "WHERE id = %(id)s AND fence = %(fence)s AND lease_owner = %(owner)s RETURNING parked",
         {
-            "failure": Jsonb({"segment": segment, **words}),
+            "failure": Jsonb({"segment": segment, "passing": retryable, **words}),
             "retryable": retryable,
             "most": ATTEMPTS_MOST,
             "id": lease.batch,
@@ -228,6 +251,8 @@ class Failure:
     error: dict[str, Any]
     attempts: int
     parked: bool
+    #: Whether what went wrong may be gone by itself.
+    passing: bool = False
 
 
 def failure(connection: Connection, number: int) -> Failure | None:
@@ -238,7 +263,8 @@ def failure(connection: Connection, number: int) -> Failure | None:
     if row is None:
         return None
     body = dict(row[0])
-    return Failure(number, str(body.pop("segment", "")), body, int(row[1]), bool(row[2]))
+    segment, passing = str(body.pop("segment", "")), bool(body.pop("passing", False))
+    return Failure(number, segment, body, int(row[1]), bool(row[2]), passing)
 
 
 def lengths(connection: Connection) -> dict[tuple[str, str], tuple[int, float]]:

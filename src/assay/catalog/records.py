@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -207,6 +207,16 @@ def arrived(connection: Connection, path: str, stat: tuple[int, int]) -> bool:
     )
 
 
+def arrived_among(connection: Connection, stamps: Mapping[str, tuple[int, int]]) -> set[str]:
+    """Those of many paths at which this very file (size, modification time) was delivered before."""
+    found = connection.execute(
+        "SELECT d.path FROM assay.delivery AS d JOIN unnest(%s::text[], %s::bigint[], %s::bigint[]) "
+        "AS f (path, size_bytes, mtime_ns) USING (path, size_bytes, mtime_ns)",
+        (list(stamps), [size for size, _ in stamps.values()], [at for _, at in stamps.values()]),
+    )
+    return {str(row[0]) for row in found}
+
+
 def lock_batch(connection: Connection, number: int, expected: State, lease: Lease | None = None) -> None:
     """Holds the batch's row until the transaction ends, and makes sure that it is where it was, and still ours.
 
@@ -235,6 +245,20 @@ def move(connection: Connection, number: int, before: State, after: State) -> No
         "UPDATE assay.batch SET state = %s, moved_at = clock_timestamp(), attempts = 0, retry_at = NULL, "
         "failure = NULL, parked = false WHERE id = %s",
         (after, number),
+    )
+
+
+def start_anew(connection: Connection, batch: Batch, version: str, rank: int) -> None:
+    """Takes a locked batch back to `landed` under another configuration; what its segments recorded goes."""
+    if batch.state != "landed":
+        for table in ("finding", "tally", "profile", "touched"):
+            connection.execute(f"DELETE FROM assay.{table} WHERE batch_id = %s".encode(), (batch.id,))
+        connection.execute("DELETE FROM assay.segment_run WHERE batch_id = %s AND segment <> 'land'", (batch.id,))
+        move(connection, batch.id, batch.state, "landed")
+    connection.execute(
+        "UPDATE assay.batch SET config_version = %s, rank = %s, attempts = 0, retry_at = NULL, failure = NULL, "
+        "parked = false WHERE id = %s",
+        (version, rank, batch.id),
     )
 
 

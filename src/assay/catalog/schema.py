@@ -247,6 +247,17 @@ freshness = Table(
     _moment("told"),
     Column("looked", Boolean, nullable=False, server_default="false"),
 )
+misfit = Table(
+    "misfit",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("zone", Text, primary_key=True),
+    Column("pipeline", Text, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("error", JSONB, nullable=False),
+    _now("seen_at"),
+)
 schedule_run = Table(
     "schedule_run",
     metadata,

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "contract": ("contract", "Propose a contract from files, try one on a file, or compare two."),
     "ingest": ("flow", "Deliver files by hand."),
     "run": ("flow", "Take in everything that waits in the ingress folders."),
+    "up": ("up", "Run the service: files are taken in as they arrive."),
+    "retry": ("retry", "Let batches that failed be tried again."),
     "status": ("status", "Show where batches are, and what waits for whom."),
     "batch": ("records", "List batches, show one with its report, or return its file."),
     "review": ("review", "See what waits for a steward, and decide."),

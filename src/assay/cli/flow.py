@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from assay.cli.progress import progress, progress_done
 from assay.errors import Usage, nearest
 
 if TYPE_CHECKING:
+    from assay.pipelines.arrivals import Misfit
     from assay.pipelines.run import Result
 
 
@@ -49,9 +51,10 @@ def ingest(
 
 @click.command(cls=Command)
 @click.argument("where", required=False)
+@click.option("--watch", is_flag=True, help="Show batches moving through the stages meanwhile.")
 @project_options
 @json_option
-def run(where: str | None, folder: Path, target: str | None, as_json: bool) -> None:
+def run(where: str | None, watch: bool, folder: Path, target: str | None, as_json: bool) -> None:
     """Take in everything that waits in the ingress folders; WHERE is a ZONE or ZONE/PIPELINE.
 
     Example: assay run corporate_finance/expenses
@@ -72,16 +75,26 @@ def run(where: str | None, folder: Path, target: str | None, as_json: bool) -> N
                     f"there is no zone {where}", expected=nearest(where, project.zones) or ", ".join(project.zones)
                 )
             chosen = [p for p in in_order(project) if where is None or p.zone == where]
-        results = take_in(platform, chosen, progress(as_json=as_json))
+        if watch and not as_json:
+            from assay.cli.follow import followed
+
+            with followed(platform):
+                results = take_in(platform, chosen)
+        else:
+            results = take_in(platform, chosen, progress(as_json=as_json))
     _show(results, as_json)
 
 
-def _show(results: list[Result], as_json: bool) -> None:
+def _show(found: Sequence[Result | Misfit], as_json: bool) -> None:
+    from assay.pipelines.run import Result
+
+    results = [one for one in found if isinstance(one, Result)]
+    misfits = [one for one in found if not isinstance(one, Result)]
     if as_json:
-        output.print_json([_as_json(result) for result in results])
+        output.print_json([_as_json(result) for result in results] + [_misfit_as_json(one) for one in misfits])
     else:
         progress_done()
-        _show_results(results)
+        _show_results(results, misfits)
     rejected = [r for r in results if r.batch.state == "rejected"]
     held = [r for r in results if r.batch.state == "held"]
     if rejected:
@@ -90,10 +103,14 @@ def _show(results: list[Result], as_json: bool) -> None:
     if held:
         output.next_step(f"assay review show {held[0].batch.id}")
         raise click.exceptions.Exit(4)
+    if misfits:
+        if misfits[0].error.next:
+            output.next_step(misfits[0].error.next)
+        raise click.exceptions.Exit(misfits[0].error.exit_code)
 
 
-def _show_results(results: list[Result]) -> None:
-    if not results:
+def _show_results(results: list[Result], misfits: list[Misfit]) -> None:
+    if not results and not misfits:
         click.echo("nothing was waiting", err=True)
         return
     output.table(
@@ -108,8 +125,25 @@ def _show_results(results: list[Result]) -> None:
                 "same bytes as before: not processed again" if r.duplicate else (r.error.what if r.error else None),
             )
             for r in results
+        ]
+        + [
+            (None, one.path.name, f"{one.zone}/{one.pipeline}", None, "not taken in", one.error.what)
+            for one in misfits
         ],
     )
+
+
+def _misfit_as_json(misfit: Misfit) -> dict[str, Any]:
+    return {
+        "batch": None,
+        "zone": misfit.zone,
+        "pipeline": misfit.pipeline,
+        "file": misfit.path.name,
+        "source": None,
+        "state": None,
+        "duplicate": False,
+        "error": misfit.error.to_dict(),
+    }
 
 
 def _as_json(result: Result) -> dict[str, Any]:

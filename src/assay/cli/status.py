@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,27 +17,58 @@ from assay.cli.options import json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.overview import Overview
+    from assay.pipelines.platform import Platform
 
 
 @click.command(cls=Command)
+@click.option("--watch", is_flag=True, help="Go on showing what is under way, until Ctrl-C.")
 @project_options
 @json_option
-def status(folder: Path, target: str | None, as_json: bool) -> None:
-    """Show how many batches rest in which state, per pipeline, and what waits for whom.
+def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None:
+    """Show how many batches rest in which state, what is under way, and what waits for whom.
 
     Example: assay status
     """
+    from assay.cli import follow
+    from assay.orchestration.schedule import upcoming
     from assay.pipelines.overview import overview
     from assay.pipelines.platform import opened
+    from assay.pipelines.progress import observed
 
     with opened(load(folder, target)) as platform:
-        found = overview(platform)
+        if watch:
+            _watch(platform, as_json)
+            return
+        found, moving = overview(platform), observed(platform)
+        schedules = upcoming(platform, datetime.now(UTC))
+    steps = [*moving.next_steps, *found.next_steps]
     if as_json:
-        output.print_json(found.to_dict())
+        due = [asdict(one) for one in schedules]
+        output.print_json({**found.to_dict(), **moving.to_dict(), "schedules": due, "next": steps})
         return
     _show(found)
-    for step in found.next_steps[:1]:
+    follow.show(moving)
+    if schedules:
+        click.echo()
+        rows = [(f"{one.zone}/{one.pipeline}", one.schedule, f"{one.due:%Y-%m-%d %H:%M} UTC") for one in schedules]
+        output.table(("starts by the clock", "schedule", "next"), rows)
+    for step in steps[:1]:
         output.next_step(step)
+
+
+def _watch(platform: Platform, as_json: bool) -> None:
+    from assay.cli import follow
+    from assay.pipelines.progress import observed
+
+    leaving = threading.Event()
+    try:
+        if as_json:
+            while not leaving.wait(follow.LOOK_SECONDS):
+                click.echo(json.dumps(observed(platform).to_dict(), default=str, ensure_ascii=False))
+        else:
+            follow.follow(lambda: observed(platform, rested_seconds=follow.RESTED_SECONDS), leaving)
+    except KeyboardInterrupt:
+        return
 
 
 def _show(found: Overview) -> None:

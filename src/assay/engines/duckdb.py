@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,14 @@ PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
 
 @contextmanager
-def connect(scratch: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Iterator[Engine]:
-    """An engine in memory that spills to `scratch`; it installs and loads nothing by itself."""
+def connect(
+    scratch: Path, *, memory_limit: str = "1GB", threads: int | None = None, postgres: bool = False
+) -> Iterator[Engine]:
+    """An engine in memory that spills to `scratch`; it installs and loads nothing by itself.
+
+    `postgres` says that PostgreSQL will be attached. The signature of the extension for that is checked by the first
+    such engine of a process; for the same file it is not checked again, as that takes longer than a small batch.
+    """
     config: dict[str, Any] = {
         "memory_limit": memory_limit,
         "temp_directory": str(scratch / "spill"),
@@ -54,12 +61,31 @@ def connect(scratch: Path, *, memory_limit: str = "1GB", threads: int | None = N
     }
     if threads:
         config["threads"] = threads
+    if postgres and _checked == _stamp():
+        config["allow_unsigned_extensions"] = True
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'UTC'")
     try:
         yield Engine(connection)
     finally:
         connection.close()
+
+
+#: The extension's file (device, inode, size, modification time) once this process has loaded it, and so checked it.
+_checked: tuple[int, ...] | None = None
+
+
+@cache
+def _postgres_extension() -> Path:
+    import duckdb_extension_postgres_scanner as package
+
+    root = Path(str(package.__file__)).parent / "extensions"
+    return sorted(root.rglob("postgres_scanner.duckdb_extension"))[-1]
+
+
+def _stamp() -> tuple[int, ...]:
+    stat = _postgres_extension().stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class Engine:
@@ -176,13 +202,11 @@ class Engine:
 
     def load_postgres(self) -> None:
         """Loads the PostgreSQL extension from its Python package: nothing is downloaded."""
+        global _checked
         if not self._has_postgres:
-            import duckdb_extension_postgres_scanner as package
-
-            root = Path(str(package.__file__)).parent / "extensions"
-            found = sorted(root.rglob("postgres_scanner.duckdb_extension"))
-            self.run(f"LOAD {literal(str(found[-1]))}")
-            self._has_postgres = True
+            stamp = _stamp()
+            self.run(f"LOAD {literal(str(_postgres_extension()))}")
+            self._has_postgres, _checked = True, stamp
 
     def _execute(self, sql: str, parameters: list[Any] | None) -> duckdb.DuckDBPyConnection:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from assay.batch import Batch
@@ -57,10 +58,17 @@ def named_source(platform: Platform, batch: Batch) -> Source:
     return source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
 
 
-def waiting_files(pipeline: Pipeline) -> list[Path]:
-    """The complete files in the pipeline's ingress folder that some source expects, by name."""
-    markers = {pattern: s.reader.done_marker for s in pipeline.sources.values() for pattern in s.files}
-    return ingress.waiting(pipeline.ingress, markers)
+def waiting_files(pipeline: Pipeline, known: Mapping[Path, tuple[int, int]] | None = None) -> list[Path]:
+    """The complete files in the pipeline's ingress folder that some source expects, by name.
+
+    What is `known` by its size and modification time (ns) is left out.
+    """
+    return ingress.waiting(pipeline.ingress, markers_of(pipeline), known=known or {})
+
+
+def markers_of(pipeline: Pipeline) -> dict[str, str | None]:
+    """The patterns of file names that the pipeline expects, each with its done-marker."""
+    return {pattern: s.reader.done_marker for s in pipeline.sources.values() for pattern in s.files}
 
 
 def arrived(platform: Platform, path: Path) -> bool:

@@ -148,7 +148,8 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
     from assay.stores.iceberg import Iceberg
 
     iceberg = Iceberg(platform.connection, platform.data)
-    with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
+    limit, attaches = platform.project.target.memory_limit, segment in ("conform", "denormalize")
+    with engine_connect(scratch, memory_limit=limit, postgres=attaches) as engine:
         if segment == "approve":
             from assay.segments import approve
 

@@ -106,7 +106,7 @@ def opened(project: Project, *, migrated: bool = True, user: User | None = None)
     from assay.catalog.migrate import HEAD, current, migrate
 
     _make_private(project.target.data)
-    with server(_postgres(project), project.target.data) as url:
+    with server(postgres_of(project), project.target.data) as url:
         connection = connect(url, autocommit=True)
         try:
             with failures_as_ours(), disk_failures_as_ours():
@@ -137,7 +137,7 @@ def _make_private(folder: Path) -> None:
         ) from error
 
 
-def _postgres(project: Project) -> str:
+def postgres_of(project: Project) -> str:
     """`embedded`, or the URL, from where it is kept."""
     written = project.target.postgres
     if not secrets.is_reference(written):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.engines.sql import Driving, refresh_proof
@@ -59,7 +61,14 @@ def driving(project: Project, zone: Zone, table: AnalyticalTable) -> Driving | N
         )
         for name, entry in zone.operational.items()
     }
-    return refresh_proof(table.sql.text, table.sql.path, schema(project, zone), table.refresh_by, tables)
+    known = tuple((parts, tuple(columns.items())) for parts, columns in schema(project, zone).items())
+    return _proof(table.sql.text, table.sql.path, known, table.refresh_by, tuple(tables.items()))
+
+
+@lru_cache(maxsize=1024)
+def _proof(text: str, path: Path, known: Any, by: tuple[str, ...], tables: Any) -> Driving:
+    """Each proof is asked for several times for every batch, and depends on nothing but this."""
+    return refresh_proof(text, path, {parts: dict(columns) for parts, columns in known}, by, dict(tables))
 
 
 def tracked(project: Project, zone: Zone) -> dict[str, tuple[str, ...]]:
@@ -90,6 +99,6 @@ def by_table(
         if proof is None or publications_changed or {entry.name for entry in proof.joined} & updated:
             continue
         values = touched.get(proof.table)
-        if values is not None:
+        if values is not None and set(proof.columns.values()) <= values.keys():
             found["*" + table.name] = {by: values[column] for by, column in proof.columns.items()}
     return found

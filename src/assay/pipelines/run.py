@@ -16,14 +16,14 @@ from assay.catalog import events, queue, records
 from assay.catalog.queue import MODELLING, MOVING, Lease
 from assay.errors import AssayError, Misconfigured, Rejected, Unavailable
 from assay.flow import GATE, movement_from
-from assay.pipelines import observe
+from assay.pipelines import observe, versions
+from assay.pipelines.arrivals import Landed, Misfit, remember, take_in
 from assay.pipelines.configurations import under
-from assay.pipelines.landing import arrived, check_file, land, source_of, take, waiting_files
+from assay.pipelines.landing import check_file, land, source_of
 from assay.pipelines.movement import decide, move, reject
-from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.pipelines.worker import Worker, at_work
-from assay.stores.database import LockNotAvailable, advisory_key, transaction
+from assay.stores.database import LockNotAvailable, advisory_key, failures_as_ours, transaction
 from assay.zones.project import Pipeline
 
 Progress = Callable[[Batch, str], None]
@@ -43,6 +43,10 @@ class Result:
     error: AssayError | None = None
     #: Whether this process did any of it.
     ours: bool = True
+
+
+class Superseded(Misconfigured):
+    """Another configuration is applied than the one at hand."""
 
 
 @contextmanager
@@ -86,28 +90,36 @@ def alone(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
             connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
-def advance(platform: Platform, lease: Lease, progress: Progress | None = None) -> AssayError | None:
+def advance(
+    platform: Platform,
+    lease: Lease,
+    progress: Progress | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> AssayError | None:
     """Takes the batch of a lease on: to the canonical tables' door, to the steward's gate, to its end or rejection.
 
-    The lease is given back. Returns why the batch was rejected; raises what went wrong, which is then on record.
+    The lease is given back, between two segments also when `stopping` says so. Returns why the batch was rejected;
+    raises what went wrong, which is then on record, or `Superseded` when another configuration was applied.
     """
     batch = records.batch(platform.connection, lease.batch)
     segment, started = "", time.monotonic()
     try:
-        with turn(platform, batch.zone, batch.pipeline):
-            if batch.origin == "replay":
-                platform = under(platform, batch.config_version)
+        with failures_as_ours(), turn(platform, batch.zone, batch.pipeline):
+            if batch.origin == "replay":  # it was asked for under just this version
+                platform = acting = under(platform, batch.config_version)
+            else:
+                acting, batch = versions.for_batch(platform, batch, lease)
             modelling = batch.state in MODELLING
-            while batch.state in MOVING and (batch.state in MODELLING) == modelling:
+            while batch.state in MOVING and (batch.state in MODELLING) == modelling and not stopping():
                 if batch.state == GATE:
-                    decide(platform, batch, lease)
+                    decide(acting, batch, lease)
                 else:
                     step = movement_from(batch.state)
                     assert step is not None
                     segment, started = step.segment, time.monotonic()
                     if progress:
                         progress(batch, segment)
-                    move(platform, batch, segment, lease)
+                    move(_under(platform, acting, batch, segment), batch, segment, lease)
                 batch = records.batch(platform.connection, lease.batch)
     except Rejected as error:
         reject(platform, batch, segment, error, lease, time.monotonic() - started)
@@ -121,8 +133,16 @@ def advance(platform: Platform, lease: Lease, progress: Progress | None = None) 
     return None
 
 
+def _under(platform: Platform, acting: Platform, batch: Batch, segment: str) -> Platform:
+    """Analytical tables are computed as the present configuration says, unless it does not know the batch's source."""
+    zone = platform.project.zones.get(batch.zone)
+    pipeline = zone.pipelines.get(batch.pipeline) if zone else None
+    derives = segment == "denormalize" and pipeline is not None and batch.source in pipeline.sources
+    return platform if derives else acting
+
+
 def _record_failure(platform: Platform, batch: Batch, segment: str, error: Exception, lease: Lease) -> None:
-    if platform.connection.closed or isinstance(error, queue.LeaseLost):
+    if platform.connection.closed or isinstance(error, queue.LeaseLost | Superseded):
         return
     with transaction(platform.connection) as tx:
         again = queue.note_failure(tx, lease, segment, error)
@@ -161,16 +181,19 @@ def ingest(
         check_file(path)
     chosen = [(source_of(pipeline, path, source), path) for path in files]
     with at_work(platform) as worker:
-        return [_finish(platform, worker, *land(platform, entry, path), progress) for entry, path in chosen]
+        return [
+            _finish(platform, worker, Landed(*land(platform, entry, path)), progress) for entry, path in chosen
+        ]
 
 
-def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None = None) -> list[Result]:
+def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None = None) -> list[Result | Misfit]:
     """Finishes what an earlier process left, then takes in everything that waits in the ingress folders.
 
-    Files whose rows others refer to go first; files of one source go by name.
+    Files whose rows others refer to go first; files of one source go by name. A file that cannot be taken in is
+    one of the results, and the rest goes on.
     """
     check_applied(platform)
-    results: list[Result] = []
+    results: list[Result | Misfit] = []
     with at_work(platform) as worker:
         for pipeline in pipelines:
             unfinished = records.batches(
@@ -178,24 +201,24 @@ def run(platform: Platform, pipelines: list[Pipeline], progress: Progress | None
             )
             taken_on = [work_off(platform, worker, batch.id, progress) for batch in unfinished]
             results.extend(result for result in taken_on if result.ours)
-            waiting = [(source_of(pipeline, path), path) for path in waiting_files(pipeline)]
-            turns = source_order(pipeline)
-            for source, path in sorted(waiting, key=lambda entry: (turns.index(entry[0].name), entry[1].name)):
-                taken = None if arrived(platform, path) else take(platform, source, path)
-                if taken is not None:
-                    results.append(_finish(platform, worker, *taken, progress))
+            for found in take_in(platform, pipeline):
+                if isinstance(found, Misfit):
+                    remember(platform, found)
+                    results.append(found)
+                else:
+                    results.append(_finish(platform, worker, found, progress))
     return results
 
 
-def _finish(platform: Platform, worker: Worker, batch: Batch, duplicate: bool, progress: Progress | None) -> Result:
-    result = work_off(platform, worker, batch.id, progress)
-    return Result(result.batch, duplicate, result.error)
+def _finish(platform: Platform, worker: Worker, landed: Landed, progress: Progress | None) -> Result:
+    result = work_off(platform, worker, landed.batch.id, progress)
+    return Result(result.batch, landed.duplicate, result.error)
 
 
 def check_applied(platform: Platform) -> None:
     """Refuses to move data under a configuration that was not applied."""
     if records.applied_version(platform.connection) != platform.project.version:
-        raise Misconfigured(
+        raise Superseded(
             "the configuration differs from the one that was applied last",
             file=platform.project.root / "assay.yaml",
             next="assay plan, then assay apply",

@@ -27,6 +27,8 @@ __all__ = ["Limits", "read_limited"]
 
 #: The answer tells about sheets, never their cells: a longer one is the work of a hostile file.
 ANSWER_BYTES = 64 << 20
+#: Signals that no file can cause.
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _HINTS = ("format", "encoding", "delimiter", "quote", "header_row", "member", "records")
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 #: Address space counts against the memory limit, so the child's libraries must not reserve what they do not use.
@@ -71,6 +73,7 @@ def _run(path: Path, request: dict[str, Any], limits: Limits) -> None:
             timeout=limits.wall_seconds,
             env=_environment(),
             check=False,
+            start_new_session=True,  # a terminal's Ctrl-C is for us: it must not look like the file's fault
         )
     except subprocess.TimeoutExpired as error:
         raise unreadable(path, f"reading took longer than {limits.wall_seconds} seconds") from error
@@ -78,7 +81,7 @@ def _run(path: Path, request: dict[str, Any], limits: Limits) -> None:
         raise Unavailable(f"the reading process cannot be started: {error}", where=path.name) from error
     if done.returncode == EXIT_DISK_FULL:
         raise _disk_full(path)
-    if done.returncode == -signal.SIGKILL:
+    if -done.returncode in _FROM_OUTSIDE:
         # The limits of the process end it in other ways: this came from outside, most often for want of memory.
         raise Unavailable(
             "the process that reads the file was killed by the system", where=path.name,

@@ -128,6 +128,8 @@ class Iceberg:
 
         `replacing=True` stands for every row of the table.
         """
+        from assay.stores.iceberg_change import change_of
+
         self.lock(namespace, name)
         table = self._catalog.load_table((namespace, name))
         paths = [str(path) for path in files]
@@ -135,7 +137,7 @@ class Iceberg:
             from pyiceberg.expressions import AlwaysTrue
 
             replacing = AlwaysTrue()
-        with table.transaction() as change:
+        with change_of(table) as change:
             if replacing is not None and _may_hold(table, replacing):
                 with warnings.catch_warnings():
                     # A file's statistics can promise rows that it does not hold; the library wonders aloud.

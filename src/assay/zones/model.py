@@ -19,6 +19,7 @@ from pydantic import (
 from assay.errors import Misconfigured, nearest
 from assay.zones.gate import SPAN_PATTERN, WORDS, Gate, Steward, span
 from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
+from assay.zones.schedule import check_schedule
 from assay.zones.yaml import Document
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -124,6 +125,11 @@ class TargetFile(Strict):
         None, description="The folder of the platform's keys, relative to the project; default: <data>.keys."
     )
     memory_limit: str = Field("1GB", description="The engine's memory.", pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
+    watch: Literal["auto", "poll"] = Field(
+        "auto",
+        description="How the service notices files: auto listens to the file system where it tells of changes and "
+        "looks again and again where it does not; poll always looks.",
+    )
     identity: Literal["local", "accounts", "oidc"] = Field(
         "local",
         description="Who a user is: what the operating system says, an account with a password, or single sign-on.",
@@ -219,6 +225,9 @@ class ZoneFile(Strict):
     stewards: list[str] = Field([], description="Who decides on held batches.")
     engineers: list[str] = Field([], description="Who changes the zone's files.")
     analysts: list[str] = Field([], description="Who reads the zone's data.")
+    concurrency: int | None = Field(
+        None, description="How many of the zone's batches may be in work at a time; no limit when left out.", ge=1
+    )
     auditors: list[str] = Field([], description="Who sees what was done and decided, and no data.")
     publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
     subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
@@ -368,6 +377,44 @@ class SourceFile(Strict):
     checks: ChecksFile = Field(ChecksFile(), description="What is looked for in the content.")
 
 
+class TriggerFile(Strict):
+    """What makes the service start a pipeline: a schedule, another pipeline, a publication, or files that arrive."""
+
+    cron: str | None = Field(
+        None, description="A schedule: minute, hour, day of the month, month, day of the week, such as 0 6 * * 1-5."
+    )
+    timezone: str | None = Field(None, description="The schedule's time zone, such as Europe/Oslo; default UTC.")
+    catch_up: Literal["last", "all", "none"] | None = Field(
+        None,
+        description="What becomes of times that passed while no service ran: last (the default) makes up for the "
+        "last of them, all for each, none for none.",
+    )
+    after: str | None = Field(
+        None,
+        description="A pipeline of the same zone: this one starts when a batch of it is done.",
+        pattern=r"^([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*$",
+    )
+    after_publication: str | None = Field(
+        None,
+        description="A publication that the zone subscribes to, <zone>.<publication>: this pipeline starts when its "
+        "rows changed.",
+        pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$",
+    )
+    arrival: bool | None = Field(
+        None, description="Whether the ingress folder is watched; true unless it is set to false."
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> TriggerFile:
+        given = [name for name in ("cron", "after", "after_publication", "arrival") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a trigger is one of cron, after, after_publication, arrival")
+        if self.cron is None and (self.timezone is not None or self.catch_up is not None):
+            raise ValueError("timezone and catch_up belong to cron")
+        if self.cron is not None:
+            check_schedule(self.cron, self.timezone)
+        return self
+
 class GateFile(Strict):
     """The steward's gate: when a person must look, who may, and who is told when."""
 
@@ -418,6 +465,9 @@ class PipelineFile(Strict):
     )
     ingress: str | None = Field(None, description="The folder where files arrive; default ingress/<zone>/<pipeline>.")
     precedence: list[Name] = Field([], description="Sources, the most trusted first.")
+    triggers: list[TriggerFile] = Field(
+        [], description="What makes the service start the pipeline; files that arrive do, unless it says otherwise."
+    )
     sources: dict[Name, SourceFile] = Field(description="The files that the pipeline expects.", min_length=1)
 
     @field_validator("steward", mode="before")

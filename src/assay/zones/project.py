@@ -23,11 +23,12 @@ from assay.zones.model import (
     PlatformFile,
     ReaderHints,
     SourceFile,
-    TargetFile,
     TelemetryFile,
     ZoneFile,
     checked,
 )
+from assay.zones.schedule import Schedule
+from assay.zones.triggers import check_triggers
 from assay.zones.yaml import Document, read
 
 NAME = r"[a-z][a-z0-9_]*"
@@ -129,6 +130,20 @@ class AnalyticalTable:
 
 
 @dataclass(frozen=True)
+class Triggers:
+    """What makes the service start a pipeline.
+
+    `arrival`: files in its ingress folder; `after`: batches of these pipelines of its zone; `publications`: changes
+    of these, as (zone, name).
+    """
+
+    arrival: bool = True
+    schedules: tuple[Schedule, ...] = ()
+    after: tuple[str, ...] = ()
+    publications: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """One use case end to end inside a zone."""
 
@@ -142,6 +157,7 @@ class Pipeline:
     operational: Mapping[str, OperationalTable]
     analytical: Mapping[str, AnalyticalTable]
     path: Path
+    triggers: Triggers = Triggers()
 
 
 @dataclass(frozen=True)
@@ -203,6 +219,7 @@ class Zone:
     subscriptions: tuple[Subscription, ...]
     pipelines: Mapping[str, Pipeline]
     path: Path
+    concurrency: int | None = None
     policies: tuple[PolicyText, ...] = ()
     notices: tuple[Notice, ...] = ()
 
@@ -236,6 +253,7 @@ class Target:
     lineage: LineageFile | None = None
     mail: MailFile | None = None
     telemetry: TelemetryFile | None = None
+    watch: Literal["auto", "poll"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -322,22 +340,14 @@ def load_project(root: Path, target: str | None = None) -> Project:
     reading = _Reading(root)
     document = reading.document(root / "assay.yaml")
     file = checked(PlatformFile, document)
-    wanted = target or file.default_target
-    if wanted not in file.targets:
-        near = nearest(wanted, file.targets)
-        raise Misconfigured(
-            f"there is no target {wanted}",
-            file=document.path,
-            line=document.line("targets"),
-            expected=near or ", ".join(file.targets),
-        )
-    chosen = file.targets[wanted]
+    where = _target(root, document, file, target)
     zones: dict[str, Zone] = {}
     for folder in _folders(root / "zones", "zone.yaml"):
         zone = _zone(reading, folder)
         if zone is not None:
             zones[zone.name] = zone
     _check_publications(reading, zones)
+    check_triggers(reading, zones)
     _check_groups(reading, document, file, zones)
     notices = _notices(reading, document, file.notify, root)
     if len(reading.problems) == 1:
@@ -354,7 +364,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
         root=root,
         name=file.name,
         title=file.title,
-        target=_target(root, document, wanted, chosen),
+        target=where,
         zones=zones,
         version=digest.hexdigest()[:12],
         files=files,
@@ -368,9 +378,28 @@ def load_project(root: Path, target: str | None = None) -> Project:
     )
 
 
-def _target(root: Path, document: Document, name: str, file: TargetFile) -> Target:
-    data = (root / file.data).resolve()
-    keys = data.with_name(f"{data.name}.keys") if file.keys is None else (root / file.keys).resolve()
+def load_bare(root: Path, target: str | None = None) -> Project:
+    """The project without its zones: enough to reach the target, whatever state the other files are in."""
+    root = root.resolve()
+    document = read(root / "assay.yaml")
+    file = checked(PlatformFile, document)
+    where = _target(root, document, file, target)
+    return Project(root, file.name, file.title, where, {}, version="", files=(document.path,))
+
+
+def _target(root: Path, document: Document, file: PlatformFile, target: str | None) -> Target:
+    name = target or file.default_target
+    if name not in file.targets:
+        near = nearest(name, file.targets)
+        raise Misconfigured(
+            f"there is no target {name}",
+            file=document.path,
+            line=document.line("targets"),
+            expected=near or ", ".join(file.targets),
+        )
+    chosen = file.targets[name]
+    data = (root / chosen.data).resolve()
+    keys = data.with_name(f"{data.name}.keys") if chosen.keys is None else (root / chosen.keys).resolve()
     if keys.is_relative_to(data):
         raise Misconfigured(
             "the keys would lie in the data folder, whose content they protect",
@@ -379,8 +408,8 @@ def _target(root: Path, document: Document, name: str, file: TargetFile) -> Targ
             expected="a folder outside of it",
         )
     return Target(
-        name, data, file.postgres, file.memory_limit, keys, file.identity, file.oidc, file.lineage, file.mail,
-        file.telemetry,
+        name, data, chosen.postgres, chosen.memory_limit, keys, chosen.identity, chosen.oidc, chosen.lineage,
+        chosen.mail, chosen.telemetry, chosen.watch,
     )  # fmt: skip
 
 
@@ -467,6 +496,7 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         subscriptions=subscriptions,
         pipelines=pipelines,
         path=folder / "zone.yaml",
+        concurrency=file.concurrency,
         policies=_policies(reading, folder),
         notices=_zone_notices(reading, document, file, folder, pipelines),
     )
@@ -549,6 +579,19 @@ def _pipeline(reading: _Reading, zone: str, folder: Path) -> Pipeline | None:
         operational=operational,
         analytical=analytical,
         path=document.path,
+        triggers=_triggers(file),
+    )
+
+
+def _triggers(file: PipelineFile) -> Triggers:
+    given = file.triggers
+    return Triggers(
+        arrival=all(entry.arrival is not False for entry in given),
+        schedules=tuple(
+            Schedule(entry.cron, entry.timezone or "UTC", entry.catch_up or "last") for entry in given if entry.cron
+        ),
+        after=tuple(entry.after for entry in given if entry.after),
+        publications=tuple(_pair(entry.after_publication) for entry in given if entry.after_publication),
     )
 
 

@@ -46,7 +46,5 @@ def check_schedule(cron: str, timezone: str | None) -> None:
         raise ValueError("a cron expression has five parts: minute, hour, day, month, day of the week")
     try:
         next(CronSim(cron, datetime.now(zone)))
-    except CronSimError as error:
-        raise ValueError(f"the cron expression cannot be read: {error}") from None
-    except StopIteration:
-        raise ValueError("the cron expression never falls due") from None
+    except (CronSimError, StopIteration) as error:  # it stops where nothing falls due in fifty years
+        raise ValueError(f"the cron expression cannot be read, or never falls due: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, cast
 
@@ -69,6 +70,7 @@ def parse(text: str, path: Path) -> exp.Query:
     return statement
 
 
+@lru_cache(maxsize=4096)
 def references(text: str, path: Path) -> tuple[Reference, ...]:
     """Every table that the query reads, each once, in order of appearance; names of its own CTEs left out.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -11,6 +12,7 @@ from assay.engines.sql.functions import aggregates
 from assay.engines.sql.parse import RUNTIME_COLUMNS, cte_of, is_cte, parse, refuse, to_sql
 
 
+@lru_cache(maxsize=1024)
 def with_provenance(text: str, path: Path) -> str:
     """The same query in DuckDB's SQL, returning also the `_row` and `_sheet` each output row came from.
 

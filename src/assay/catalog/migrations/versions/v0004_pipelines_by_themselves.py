@@ -119,6 +119,17 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     op.create_table(
+        "misfit",
+        sa.Column("path", sa.Text, primary_key=True),
+        sa.Column("zone", sa.Text, primary_key=True),
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("size_bytes", sa.BigInteger, nullable=False),
+        sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+        sa.Column("error", JSONB, nullable=False),
+        _moment("seen_at", now=True),
+        schema=SCHEMA,
+    )
+    op.create_table(
         "schedule_run",
         sa.Column("zone", sa.Text, primary_key=True),
         sa.Column("pipeline", sa.Text, primary_key=True),

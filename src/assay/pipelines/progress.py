@@ -1,0 +1,114 @@
+"""What a platform is doing, in one value: batches from stage to stage, workers, files that wait or do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.catalog import misfits, progress, records
+from assay.catalog.misfits import Misfit
+from assay.catalog.progress import AtWork, Moving
+from assay.flow import GATE, movement_from
+from assay.pipelines.landing import markers_of
+from assay.pipelines.platform import Platform
+from assay.stores import ingress
+from assay.stores.database import transaction
+from assay.zones.project import Pipeline
+
+#: The stages through which rows are counted: heading, and the store of the reconciliation.
+STAGES = (("delivered", "delivered"), ("readable", "readable"), ("clean", "clean"))
+#: The stores that rows are set aside in.
+SET_ASIDE = ("set aside by the contract", "quarantine")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Files in a pipeline's ingress folder that were not taken in yet."""
+
+    zone: str
+    pipeline: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is going on."""
+
+    batches: tuple[Moving, ...]
+    workers: tuple[AtWork, ...]
+    misfits: tuple[Misfit, ...]
+    waiting: tuple[Waiting, ...]
+
+    @property
+    def next_steps(self) -> list[str]:
+        """What to type about it, the most urgent first."""
+        steps = [f"assay retry {one.batch}" for one in self.batches if one.parked]
+        if self.waiting and not self.workers:
+            steps.append("assay run")
+        return steps
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "batches": [{**asdict(one), "waits_for": waits_for(one, self)} for one in self.batches],
+            "workers": [asdict(one) for one in self.workers],
+            "misfits": [asdict(one) for one in self.misfits],
+            "waiting": [asdict(one) for one in self.waiting],
+        }
+
+
+def observed(platform: Platform, *, rested_seconds: float = 0) -> Progress:
+    """What the records and the ingress folders say now."""
+    with transaction(platform.connection) as tx:
+        batches = progress.moving(tx, rested_seconds=rested_seconds)
+        workers = progress.at_work(tx)
+        strange = misfits.on_record(tx)
+    not_fitting = {one.path for one in strange}
+    pipelines = [one for zone in platform.project.zones.values() for one in zone.pipelines.values()]
+    waiting = [_waiting(platform, one, not_fitting) for one in pipelines]
+    return Progress(tuple(batches), tuple(workers), tuple(strange), tuple(one for one in waiting if one.files))
+
+
+def _waiting(platform: Platform, pipeline: Pipeline, not_fitting: set[str]) -> Waiting:
+    stamps: dict[str, tuple[int, int]] = {}
+    for path in ingress.waiting(pipeline.ingress, markers_of(pipeline), observe_seconds=0):
+        stat = _stat(path)
+        if stat is not None and str(path) not in not_fitting:
+            stamps[str(path.resolve())] = stat
+    known = records.arrived_among(platform.connection, stamps) if stamps else set()
+    return Waiting(pipeline.zone, pipeline.name, tuple(Path(path).name for path in stamps if path not in known))
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def segment_of(one: Moving) -> str:
+    """The segment that a batch is in or comes to next; empty where it rests."""
+    step = movement_from(one.state)
+    return "gate" if one.state == GATE else step.segment if step else ""
+
+
+def rows_aside(one: Moving) -> int:
+    """How many rows of a batch were set aside."""
+    return sum(one.rows.get(store, 0) for store in SET_ASIDE)
+
+
+def waits_for(one: Moving, progress: Progress) -> str | None:
+    """Whom or what a batch under way waits for, in words; None where somebody works on it or it rests."""
+    if one.state == "held":
+        return "a steward"
+    if one.worker is not None or not segment_of(one):
+        return None
+    if one.parked:
+        return "a person"
+    if one.before is not None:
+        return f"batch {one.before}"
+    if one.retry_at is not None:
+        return f"another try at {one.retry_at:%H:%M:%S}"
+    return "a worker" if progress.workers else "a worker: none is there"
