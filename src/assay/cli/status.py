@@ -41,7 +41,7 @@ def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None
             return
         found, moving = overview(platform), observed(platform)
         schedules = upcoming(platform, datetime.now(UTC))
-    steps = [*moving.next_steps, *found.next_steps]
+    steps = [*found.next_steps, *moving.next_steps]
     if as_json:
         due = [asdict(one) for one in schedules]
         output.print_json({**found.to_dict(), **moving.to_dict(), "schedules": due, "next": steps})

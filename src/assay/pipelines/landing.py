@@ -12,7 +12,7 @@ from assay.catalog import events, queue, records
 from assay.errors import NotFound, Rejected, Usage, nearest
 from assay.findings import Finding
 from assay.pipelines import observe
-from assay.pipelines.order import source_order
+from assay.pipelines.order import source_rank
 from assay.pipelines.platform import Platform
 from assay.pipelines.succession import replaced_by
 from assay.stores import ingress
@@ -138,7 +138,7 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
 
 def rank_of(pipeline: Pipeline, source: Source) -> int:
     """The source's turn in its pipeline: those whose rows others refer to come first."""
-    return source_order(pipeline).index(source.name)
+    return source_rank(pipeline, source.name)
 
 
 def period_of(source: Source, name: str) -> str | None:

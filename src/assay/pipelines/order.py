@@ -10,7 +10,7 @@ from assay.zones.project import Pipeline, Project
 def in_order(project: Project) -> list[Pipeline]:
     """All pipelines, publishers first; zones that subscribe to each other stand in the order of their names."""
     needs = {name: {s.zone for s in zone.subscriptions} - {name} for name, zone in project.zones.items()}
-    zones = [project.zones[name] for name in _ordered(needs)]
+    zones = [project.zones[name] for rank in _ranks(needs) for name in rank]
     return [zone.pipelines[name] for zone in zones for name in sorted(zone.pipelines)]
 
 
@@ -19,6 +19,15 @@ def source_order(pipeline: Pipeline) -> list[str]:
 
     A source waits for another when a foreign key of its tables names a table that only the other one fills.
     """
+    return [name for rank in _ranks(_needs(pipeline)) for name in rank]
+
+
+def source_rank(pipeline: Pipeline, source: str) -> int:
+    """How many turns a source waits for those whose rows its rows refer to: 0 for one that waits for none."""
+    return next(number for number, names in enumerate(_ranks(_needs(pipeline))) if source in names)
+
+
+def _needs(pipeline: Pipeline) -> dict[str, set[str]]:
     needs: dict[str, set[str]] = {}
     for name, source in pipeline.sources.items():
         referred = {
@@ -26,16 +35,16 @@ def source_order(pipeline: Pipeline) -> list[str]:
         } - source.conform.keys()
         others = pipeline.sources.items()
         needs[name] = {other for other, one in others if other != name and referred & one.conform.keys()}
-    return _ordered(needs)
+    return needs
 
 
-def _ordered(needs: Mapping[str, Iterable[str]]) -> list[str]:
-    """Names after those that they need; a circle is broken at its first name."""
+def _ranks(needs: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Names after those that they need, those that need the same turns together; a circle is broken at its first."""
     waiting = {name: set(others) for name, others in needs.items()}
-    ordered: list[str] = []
+    ranks: list[list[str]] = []
     while waiting:
         free = sorted(name for name, others in waiting.items() if not others & waiting.keys()) or [min(waiting)]
         for name in free:
             del waiting[name]
-        ordered += free
-    return ordered
+        ranks.append(free)
+    return ranks

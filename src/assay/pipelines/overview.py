@@ -66,10 +66,7 @@ class Overview:
         steps = []
         if self.applied != self.version:
             steps.append("assay plan")
-        steps += [f"assay batch show {one.batch}" for one in self.held]
-        if any(one.under_way for one in self.pipelines):
-            steps.append("assay run")
-        return steps
+        return steps + [f"assay batch show {one.batch}" for one in self.held]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""

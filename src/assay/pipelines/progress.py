@@ -9,6 +9,7 @@ from typing import Any
 from assay.catalog import misfits, progress, records
 from assay.catalog.misfits import Misfit
 from assay.catalog.progress import AtWork, Moving
+from assay.catalog.queue import MOVING
 from assay.flow import GATE, movement_from
 from assay.pipelines.landing import markers_of
 from assay.pipelines.platform import Platform
@@ -44,7 +45,8 @@ class Progress:
     def next_steps(self) -> list[str]:
         """What to type about it, the most urgent first."""
         steps = [f"assay retry {one.batch}" for one in self.batches if one.parked]
-        if self.waiting and not self.workers:
+        moving = any(not one.parked and one.state in MOVING for one in self.batches)
+        if (moving or self.waiting) and not self.workers:
             steps.append("assay run")
         return steps
 
