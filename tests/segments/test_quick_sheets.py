@@ -121,7 +121,7 @@ def test_what_the_quick_pass_lets_pass_the_exact_pass_lets_pass(
     others = rows_of(engine, exact)
     assert len(passed) == len(others) == found.rows_total == exact.rows_total
     assert all(same(a, b) or a != a for one, other in zip(passed, others, strict=True)
-               for a, b in zip(one, other, strict=True)), (passed, others)  # fmt: skip
+               for a, b in zip(one, other, strict=True)), (passed, others, found.files[0].read_bytes())  # fmt: skip
 
 
 def contract_of(*names: str, **more: Any) -> Contract:
