@@ -253,7 +253,7 @@ def test_a_replay_from_a_segment_takes_what_stands_before_it(filled: Shop, start
     filled.edit("sale.sql", "note FROM", "upper(note) AS note FROM")
     with filled.opened() as platform:
         apply(platform)
-        landed = platform.landing.get("shop", records.batch(platform.connection, 1).sha256)
+        (landed,) = [path for path in (platform.data / "landing").rglob("*") if len(path.name) == 64]
         landed.chmod(0o600)
         landed.write_text("these bytes are not read\n")
         seen = preview(platform, 1, start=start)
