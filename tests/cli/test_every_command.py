@@ -64,6 +64,7 @@ CALLS = {
     "keys show": "keys show",
     "keys rotate": "keys rotate --zone shop",
     "verify audit": "verify audit",
+    "maintain": "maintain",
     "doctor": "doctor",
 }
 

@@ -10,6 +10,7 @@ It imports everything once, then reads orders as JSON lines from standard input 
     postmaster      at that step kill -9 this cluster's postmaster instead, and live on
     and_postmaster  kill -9 this cluster's postmaster together with the child
     kill_after      seconds after which the parent kills the child, and all that it has started, wherever they are
+    eager           housekeeping puts any two files together
 
 A step is a place before or after something durable is written. The product knows nothing of this.
 """
@@ -34,16 +35,23 @@ import pyiceberg.io.pyarrow
 import pyiceberg.serializers
 
 import assay.catalog.records as records
+import assay.catalog.upkeep as upkeep_records
 import assay.cli as cli
 import assay.cli.flow  # noqa: F401
+import assay.cli.maintain  # noqa: F401
 import assay.cli.output  # noqa: F401
 import assay.cli.up  # noqa: F401
 import assay.orchestration.service  # noqa: F401
 import assay.pipelines.anew as anew
 import assay.pipelines.landing as arriving
+import assay.pipelines.maintain as maintaining
 import assay.pipelines.movement as movement
 import assay.pipelines.plan
 import assay.pipelines.run as runner
+import assay.pipelines.upkeep.compact as compacting
+import assay.pipelines.upkeep.expire as expiring
+import assay.pipelines.upkeep.orphans as removing
+import assay.pipelines.upkeep.retention as retaining
 import assay.pipelines.withdraw as withdrawing
 import assay.segments.approve  # noqa: F401
 import assay.segments.clean  # noqa: F401
@@ -133,6 +141,30 @@ class Steps:
         self._placed(runner, "decide", lambda platform, batch, lease: (batch.file_name, "gate"))
         self._placed(withdrawing, "withdraw", lambda platform, numbers, *_: (str(numbers), "withdraw"))
         self._placed(runner, "reject", lambda platform, batch, *_: (batch.file_name, "reject"))
+        if self.order["argv"][0] == "maintain":
+            self._install_upkeep()
+
+    def _install_upkeep(self) -> None:
+        for module in (compacting, expiring, removing, retaining):
+            self._transactions(module)
+        self.around(compacting, "swap", "iceberg swap")
+        for name in ("begin", "finish", "mark_loose", "forget_loose", "add_removals"):
+            self.around(upkeep_records, name)
+        self.around(Path, "unlink", unless=lambda path: not {"lake", "landing"} & set(path.parts))
+        for task, original in maintaining._TASKS.items():
+            maintaining._TASKS[task] = self._task(task, original)
+        if self.order.get("eager"):
+            compacting.groups = lambda files, target_bytes: [tuple(files)] if len(files) > 1 else []
+            compacting.REST_SECONDS = 0
+
+    def _task(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def placed(scope: Any) -> Any:
+            self.place = name
+            self.counts.clear()
+            yield from original(scope)
+            self.at("end")
+
+        return placed
 
     def _placed(self, owner: Any, name: str, naming: Callable[..., tuple[str, str]]) -> None:
         original = getattr(owner, name)

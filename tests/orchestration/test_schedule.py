@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assay.catalog import events
-from assay.orchestration.schedule import chosen, fall_due, upcoming
+from assay.orchestration.schedule import chosen, fall_due, keep_house, upcoming
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
 from assay.zones.schedule import Schedule
@@ -91,3 +91,29 @@ def test_what_a_schedule_tells_is_read_like_every_event(shop: Shop) -> None:
         fall_due(platform)
         kinds = [event.kind for event in events.unread(platform.connection, "somebody")]
         assert kinds == ["triggered"]
+
+
+def test_housekeeping_is_done_once_for_each_time_that_it_is_due(shop: Shop) -> None:
+    settings = shop.root / "assay.yaml"
+    far = (datetime.now(UTC) + timedelta(days=10)).day
+    settings.write_text(settings.read_text() + f'maintain: {{cron: "0 3 {far} * *"}}\n')
+
+    def runs(platform: Platform) -> int:
+        return platform.connection.execute("SELECT count(*) FROM assay.maintenance").fetchone()[0]  # type: ignore[index]
+
+    with shop.opened() as platform:
+        apply(platform)
+        keep_house(platform)
+        assert runs(platform) == 0
+    settings.write_text(settings.read_text().replace(f"0 3 {far} * *", "* * * * *"))
+    with shop.opened() as platform:
+        apply(platform)
+        before = runs(platform)
+        keep_house(platform)
+        assert runs(platform) == before + 1
+        platform.connection.execute("UPDATE assay.maintenance SET started_at = clock_timestamp() + interval '1 hour'")
+        keep_house(platform)
+        assert runs(platform) == before + 1
+        platform.connection.execute("UPDATE assay.maintenance SET started_at = clock_timestamp() - interval '1 hour'")
+        keep_house(platform)
+        assert runs(platform) == before + 2

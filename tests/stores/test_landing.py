@@ -448,3 +448,34 @@ def test_a_rotation_or_a_delivery_that_is_cut_short_loses_nothing(
     assert len(kept(tmp_path)) == 2 * len(numbers)
     for sha256, content in numbers.items():
         assert got(tmp_path, sha256) == content
+
+
+def test_the_inventory_tells_landed_files_from_what_killed_deliveries_left(tmp_path: Path) -> None:
+    first, second = put(tmp_path, b"first"), put(tmp_path, b"second")
+    old = in_plain(tmp_path, b"old")
+    root = tmp_path / "data/landing/zone"
+    dead = root / "bodies/ab/abdead"
+    dead.parent.mkdir(parents=True, exist_ok=True)
+    dead.write_bytes(b"half a body")
+    part = root / "heads/.0123.part"
+    part.write_bytes(b"half a head")
+    found = store_of(tmp_path).inventory("zone")
+    assert found.landed.keys() == {first, second, old}
+    assert {len(found.landed[one]) for one in (first, second)} == {2} and len(found.landed[old]) == 1
+    assert set(found.strays) == {dead, part}
+    head = next(path for path in found.landed[first] if "heads" in path.parts)
+    head.chmod(0o600)
+    head.write_bytes(b"broken")
+    assert store_of(tmp_path).inventory("zone").strays == (), "the body of a damaged head may be needed"
+
+
+def test_a_removed_file_leaves_nothing_and_can_be_landed_again(tmp_path: Path) -> None:
+    sha256, other, old = put(tmp_path, b"first"), put(tmp_path, b"second"), in_plain(tmp_path, b"old")
+    store = store_of(tmp_path)
+    store.renew("zone")
+    assert store.remove("zone", sha256) > len(b"first") and store.remove("zone", old) > 0
+    assert not store.has("zone", sha256) and store.contents("zone") == [other]
+    assert store.remove("zone", sha256) == 0
+    found = store.inventory("zone")
+    assert found.landed.keys() == {other} and found.strays == ()
+    assert put(tmp_path, b"first") == sha256 and got(tmp_path, sha256) == b"first"

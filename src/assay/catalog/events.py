@@ -37,6 +37,7 @@ Kind = Literal[
     "refreshed",
     "triggered",
     "unexpected",
+    "removed",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -438,7 +438,8 @@ class Evidence:
     """How a batch came in: what an auditor asks of a row of it.
 
     `contract` is its contract's id and version (None for a batch approved before they were kept); `decision`,
-    `released_by`, `decided_at` and `reason` are the steward's, None where none was asked.
+    `released_by`, `decided_at` and `reason` are the steward's, None where none was asked; `landing_removed_at` says
+    since when the delivered bytes are past their retention.
     """
 
     batch: int
@@ -454,6 +455,7 @@ class Evidence:
     released_by: str | None
     decided_at: datetime | None
     reason: str | None
+    landing_removed_at: datetime | None
 
 
 def evidence(connection: Connection, numbers: Iterable[int]) -> dict[int, Evidence]:
@@ -461,7 +463,8 @@ def evidence(connection: Connection, numbers: Iterable[int]) -> dict[int, Eviden
     found = connection.execute(
         "SELECT b.id, b.source, b.file_name, b.sha256, b.period, b.config_version, b.delivered_by, b.delivered_at, "
         "r.detail -> 'contract' ->> 'id' || ' ' || (r.detail -> 'contract' ->> 'version'), "
-        "d.decision, d.decided_by, d.decided_at, d.reason FROM assay.batch b "
+        "d.decision, d.decided_by, d.decided_at, d.reason, g.removed_at FROM assay.batch b "
+        "LEFT JOIN assay.removal g ON g.batch_id = b.id AND g.store = 'landing' "
         "LEFT JOIN assay.segment_run r ON r.batch_id = b.id AND r.segment = 'approve' "
         "LEFT JOIN LATERAL (SELECT * FROM assay.decision d WHERE d.batch_id = b.id ORDER BY d.id DESC LIMIT 1) d "
         "ON true WHERE b.id = ANY(%s)",

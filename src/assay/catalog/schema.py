@@ -310,3 +310,29 @@ audit = Table(
     CheckConstraint("outcome IN ('allow', 'deny', 'done')", name="audit_outcome"),
     Index("audit_by_zone", "zone", "seq"),
 )
+maintenance = Table(
+    "maintenance",
+    metadata,
+    _id(),
+    _now("started_at"),
+    _moment("finished_at"),
+    _text("actor"),
+    Column("steps", JSONB),
+)
+removal = Table(
+    "removal",
+    metadata,
+    _batch(primary_key=True),
+    Column("store", Text, primary_key=True),
+    # The setting that said so, and the configuration that it stood in.
+    _text("rule"),
+    _text("config_version"),
+    _now("removed_at"),
+)
+loose_file = Table(
+    "loose_file",
+    metadata,
+    Column("path", Text, primary_key=True),
+    # From then on nobody could come to know the file any more.
+    _now("since"),
+)

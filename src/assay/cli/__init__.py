@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Show who did and decided what, or export the audit chain."),
     "keys": ("keys", "Show the keys of the zones, or give them new ones."),
     "verify": ("verify", "Verify that nothing of the audit chain was changed."),
+    "maintain": ("maintain", "Keep the stores in order: small files, old states, retention."),
     "doctor": ("doctor", "Check that everything assay needs is there."),
 }
 

@@ -13,6 +13,7 @@ from assay.cli.report import replacement, show_report
 from assay.findings import Finding
 
 if TYPE_CHECKING:
+    from assay.catalog.upkeep import Removal
     from assay.stewardship.report import Report
 
 
@@ -27,6 +28,7 @@ class BatchRecord:
     decisions: list[dict[str, Any]]
     report: Report
     replaced_by: int | None
+    removals: list[Removal]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -37,6 +39,7 @@ class BatchRecord:
             "findings": [{"segment": segment, **finding.to_dict()} for segment, finding in self.findings],
             "decisions": self.decisions,
             "report": self.report.to_dict(),
+            "removals": [vars(removal) for removal in self.removals],
         }
 
 
@@ -61,6 +64,9 @@ def show_batch(record: BatchRecord) -> None:
         when = f"{decision['decided_at']:%Y-%m-%d %H:%M:%S}"
         words = f"{decision['decision']} by {decision['decided_by']}, {when}: {decision['reason']}"
         click.echo(f"  {'decision':<14}{output.visible(words)}")
+    for removal in record.removals:
+        words = f"{removal.store}, {removal.removed_at:%Y-%m-%d %H:%M:%S}, past its retention ({removal.rule})"
+        click.echo(f"  {'removed':<14}{output.visible(words)}")
     click.echo()
     output.table(
         ("segment", "outcome", "seconds", "finished"),

@@ -175,6 +175,10 @@ def _show_rows(found: Origins) -> None:
     )
     click.echo()
     output.data(found.columns, found.rows)
+    for one in found.evidence.values():
+        if one.landing_removed_at is not None:
+            words = f"the delivered file of batch {one.batch} was removed on {one.landing_removed_at:%Y-%m-%d}"
+            click.echo(f"{words}, past its retention; this is its record", err=True)
     if found.total > len(found.rows):
         hidden = found.total - len(found.rows)
         click.echo(f"{hidden:,} more rows: --limit 0 shows all of them", err=True)

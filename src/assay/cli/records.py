@@ -102,7 +102,7 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
 
     Example: assay batch show 7
     """
-    from assay.catalog import records
+    from assay.catalog import records, upkeep
     from assay.pipelines.platform import opened
     from assay.pipelines.returns import batch_report
 
@@ -116,6 +116,7 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
             records.decisions(platform.connection, number),
             batch_report(platform, number),
             records.successors(platform.connection, [number]).get(number),
+            upkeep.removals(platform.connection, [number]),
         )
     if as_json:
         output.print_json(record.to_dict())

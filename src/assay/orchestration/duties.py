@@ -13,15 +13,21 @@ from functools import partial
 
 from assay.errors import AssayError
 from assay.orchestration.link import Place, configured, with_platform
-from assay.orchestration.schedule import fall_due
+from assay.orchestration.schedule import fall_due, keep_house
 from assay.orchestration.stop import Stop
 from assay.orchestration.triggers import fire
 from assay.pipelines import freshness
 from assay.pipelines.platform import Platform
 from assay.pipelines.review import remind
 from assay.pipelines.telling.tell import tell
+from assay.security.checkpoints import vouch
 
 log = logging.getLogger(__name__)
+
+
+def _vouch(platform: Platform) -> None:
+    """Signs the audit chain as far as it has come, whoever added to it."""
+    vouch(platform.connection, platform.checkpoints, platform.project.target.keys)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ DUTIES: tuple[Duty, ...] = (
     Duty("reminders", 60.0, remind),
     Duty("freshness", 60.0, freshness.watch),
     Duty("messages", 1.0, partial(tell, seconds=TELL_SECONDS)),
+    Duty("housekeeping", 30.0, keep_house),
+    Duty("checkpoints", 60.0, _vouch),
 )
 
 

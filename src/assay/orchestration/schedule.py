@@ -1,22 +1,29 @@
-"""Pipelines that start by the clock: each due time is told as one event, whatever number of services looks at it."""
+"""What starts by the clock, whatever number of services looks: pipelines, an event a due time; housekeeping."""
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
-from assay.catalog import events
+from assay.catalog import events, upkeep
+from assay.pipelines import maintain
 from assay.pipelines.platform import Platform
-from assay.stores.database import Connection, transaction
+from assay.stores.database import Connection, one, transaction
 from assay.zones.project import Pipeline
 from assay.zones.schedule import Schedule
+
+log = logging.getLogger(__name__)
 
 #: A due time that is this young was not missed: with `catch_up: none` it still counts.
 PUNCTUAL = timedelta(seconds=60)
 #: At most so many missed times are made up for at once.
 MISSED_MOST = 1000
+#: Housekeeping that was missed while no service ran is made up for when it was due so recently.
+HOUSEKEEPING_MISSED = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,20 @@ def fall_due(platform: Platform) -> None:
     for pipeline, schedule in scheduled(platform):
         with transaction(platform.connection) as tx:
             _look_at(tx, pipeline, schedule)
+
+
+def keep_house(platform: Platform) -> None:
+    """Does the housekeeping when it has fallen due, in one service of those that look."""
+    rules = platform.project.maintain
+    if rules.cron is None:
+        return
+    now = one(platform.connection, "SELECT clock_timestamp()")
+    last = upkeep.last(platform.connection)
+    since = now - HOUSEKEEPING_MISSED if last is None else max(last[0], now - HOUSEKEEPING_MISSED)
+    passed = deque(takewhile(lambda due: due <= now, Schedule(rules.cron, rules.timezone or "UTC").after(since)), 1)
+    if passed and maintain.due(platform, passed[0]):
+        report = maintain.maintain(platform)
+        log.info("housekeeping is done: %s freed", f"{report.bytes_freed:,} bytes")
 
 
 def scheduled(platform: Platform) -> Iterator[tuple[Pipeline, Schedule]]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.batch import Batch
-from assay.catalog import records
+from assay.catalog import records, upkeep
 from assay.engines.duckdb import Engine
 from assay.engines.duckdb import connect as engine_connect
 from assay.engines.sql import references
-from assay.errors import NotFound, Rejected
+from assay.errors import NotFound, Rejected, Usage
 from assay.pipelines.difference import EXAMPLES, Difference, canonical_difference, lake_difference
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Progress
@@ -85,7 +85,7 @@ def made_anew(
     Only rows in which a leaving batch, or one of `since`, can have had a part are made anew; all of them where neither
     is given, or where the SQL reads more than its batch. `named` analytical tables are made anew in any case. The
     caller keeps the pipeline to itself (`run.alone`) until it is done. Raises `Rejected` when the rows of a batch
-    break a key, `Misconfigured` when SQL does not run.
+    break a key, `Misconfigured` when SQL does not run, `Usage` where retention has taken clean rows that it takes.
     """
     zone = platform.project.zones[pipeline.zone]
     affected, alone = _affected(pipeline, tables, {batch.source for batch in leaving})
@@ -93,6 +93,7 @@ def made_anew(
     standing = records.conformed(platform.connection, pipeline.zone, pipeline.name)
     chosen = gone | frozenset(since or ())
     everything = (not leaving and since is None) or not alone
+    _check_kept(platform.connection, pipeline, standing, affected)
     with (
         platform.scratch() as scratch,
         shadow(
@@ -183,6 +184,26 @@ class _Work:
             for place, batch in enumerate(standing)
             if batch.id in chosen
         ]
+
+
+def _check_kept(connection: Connection, pipeline: Pipeline, standing: Sequence[Batch], tables: Collection[str]) -> None:
+    """Makes sure that the clean rows of every batch that counts are there."""
+    stores = {
+        source.name: "clean" if source.cleans else "readable"
+        for source in pipeline.sources.values()
+        if source.conform.keys() & set(tables)
+    }
+    needed = {batch.id: stores[batch.source] for batch in standing if batch.source in stores}
+    gone = [one for one in upkeep.removals(connection, needed) if one.store == needed[one.batch]]
+    if gone:
+        numbers = ", ".join(str(one.batch) for one in gone[:5]) + (", ..." if len(gone) > 5 else "")
+        raise Usage(
+            f"the clean rows of {len(gone)} batches that {', '.join(tables)} are made of are past their retention "
+            f"({gone[0].rule}): the tables cannot be made anew",
+            where=f"{pipeline.zone}/{pipeline.name}",
+            expected=f"the clean rows of batches {numbers}",
+            next=f"assay batch show {gone[0].batch}",
+        )
 
 
 def _affected(pipeline: Pipeline, tables: Collection[str], sources: Collection[str]) -> tuple[list[str], bool]:

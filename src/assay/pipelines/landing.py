@@ -17,6 +17,8 @@ from assay.pipelines.platform import Platform
 from assay.pipelines.succession import replaced_by
 from assay.stores import ingress
 from assay.stores.database import Connection, advisory_key, transaction
+from assay.stores.lake_use import in_use
+from assay.stores.landing import keep
 from assay.zones.project import Pipeline, Source
 
 
@@ -94,6 +96,11 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     Raises `NotFound` where there is no such file, `Rejected` for a name that does not tell the period it must tell.
     """
     check_file(path)
+    with in_use(platform.connection):
+        return _land(platform, source, path)
+
+
+def _land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     stat = path.stat()
     landed = platform.landing.put(source.zone, path)
     period = period_of(source, path.name)
@@ -101,6 +108,10 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     with transaction(platform.connection) as tx:
         # Two that land the same bytes at the same time would both find them new.
         tx.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("land", *place),))
+        keep(tx, source.zone, landed.sha256)
+        if not platform.landing.has(source.zone, landed.sha256):
+            # The same bytes had been there before, and housekeeping has removed them just now.
+            platform.landing.put(source.zone, path)
         known = records.same_bytes(tx, *place, landed.sha256)
         duplicate = known is not None and not _worth_another_try(tx, source, known, platform.project.version)
         if known is not None and duplicate:

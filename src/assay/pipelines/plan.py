@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.catalog import events, records
+from assay.catalog import events, records, upkeep
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines.platform import Platform
 from assay.pipelines.telling.readers import register
 from assay.security.world import world_of
 from assay.stores.changes import Change, LakeStep
+from assay.stores.data_folder import claim
 from assay.stores.database import Connection, DatabaseFailed, execute, hold, transaction
 from assay.stores.lake import LakeTable, analytical, clean, quarantine, readable
 from assay.stores.lake_schema import Place, drop_lake_table, lake_changes, lake_places, lake_standing, lake_zones
@@ -105,6 +106,9 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
                 tx, "apply", f"configuration/{found.version}", zone=None, applied_before=found.applied,
                 changes=len(found.changes), losing=list(found.losing),
             )  # fmt: skip
+    identity = upkeep.identity(platform.connection)
+    if identity is not None:
+        claim(platform.data, identity)
     for folder in folders:  # only now: until the commit a failure must find every file where it was
         shutil.rmtree(folder, ignore_errors=True)
     return found

@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import AssayError, Unavailable
+from assay.errors import AssayError, NotFound, Unavailable
 from assay.security import secrets
 from assay.security.audit import Entry, Outcome, append
 from assay.security.identity import current_user
 from assay.security.principals import User
 from assay.stores.database import Connection, connect, failures_as_ours, server
+from assay.stores.lake_use import in_use
 from assay.stores.objects import disk_failures_as_ours
 from assay.stores.scratch import private_folder
 from assay.zones.project import Project
@@ -63,13 +64,28 @@ class Platform:
     def landed(self, batch: Batch, scratch: Path) -> Path:
         """The delivered bytes of a batch, in the clear: a file in `scratch`, which is private and soon gone.
 
-        Raises `Unavailable` or `Damaged`, which name the batch, where they cannot be had.
+        Raises `NotFound` where they are past their retention, `Unavailable` or `Damaged`, which name the batch, where
+        they cannot be had otherwise.
         """
         try:
             return self.landing.get(batch.zone, batch.sha256, scratch)
         except AssayError as error:
+            self.check_landed(batch)
             error.what = f"{batch.label}: {error.what}"
             raise
+
+    def check_landed(self, batch: Batch) -> None:
+        """Raises `NotFound` for a batch whose delivered bytes are past their retention and gone."""
+        from assay.catalog.upkeep import removals
+
+        gone = next((one for one in removals(self.connection, [batch.id]) if one.store == "landing"), None)
+        if gone is not None and not self.landing.has(batch.zone, batch.sha256):
+            raise NotFound(
+                f"the delivered file of batch {batch.id} was removed on {gone.removed_at:%Y-%m-%d}",
+                where=f"{batch.zone}/{batch.pipeline}",
+                expected=f"{batch.file_name}, SHA-256 {batch.sha256} ({gone.rule})",
+                next="deliver the same file once more, then run the same command again",
+            )
 
     @property
     def checkpoints(self) -> Path:
@@ -92,8 +108,11 @@ class Platform:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder for intermediate files, gone afterwards, and those that killed processes left."""
-        with private_folder(self.data / "scratch") as folder:
+        """A private folder for intermediate files, gone afterwards, and those that killed processes left.
+
+        As long as it is there, housekeeping removes no file of the stores that could be read or was prepared in it.
+        """
+        with private_folder(self.data / "scratch") as folder, in_use(self.connection):
             yield folder
 
 

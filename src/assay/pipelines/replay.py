@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assay.batch import MOVES, Batch
-from assay.catalog import events, queue, records
+from assay.catalog import events, queue, records, upkeep
 from assay.engines.duckdb import PARQUET, Engine, literal, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected, Usage
@@ -276,6 +276,7 @@ def _replayable(
                 next=f"assay replay {later}",
             )
     _check_start(platform, batch, start)
+    _check_kept(platform, batch, start)
     return batch, source, then
 
 
@@ -292,6 +293,20 @@ def _check_start(platform: Platform, batch: Batch, start: Start) -> None:
             f"batch {batch.id} did not come through {missing[0]}: it cannot begin with {start}",
             next=f"assay replay {batch.id} --from {missing[0]}",
         )
+
+
+def _check_kept(platform: Platform, batch: Batch, start: Start) -> None:
+    """Makes sure that retention has left what the replay begins with."""
+    if start == "approve":
+        platform.check_landed(batch)
+    needed = {"clean": ("readable", "quarantine"), "conform": ("readable", "quarantine", "clean")}.get(start, ())
+    for gone in upkeep.removals(platform.connection, [batch.id]):
+        if gone.store in needed:
+            raise Usage(
+                f"the {gone.store} rows of batch {batch.id} were removed on {gone.removed_at:%Y-%m-%d} ({gone.rule}): "
+                f"it cannot begin with {start}",
+                next=f"assay replay {batch.id}",
+            )
 
 
 def _next(batch: Batch) -> str:

@@ -90,6 +90,7 @@ COMMANDS: Final = {
     "withdraw": _of(("decide", "Zone")),
     "sql": _of(("read", "Dataset"), why="or Publication, for every table named; cells need see besides"),
     "lineage": _of(("trace", "Dataset"), why="the rows that --where finds need read, their cells see"),
+    "maintain": _of(("operate", "Platform")),
     "doctor": _of(("operate", "Platform")),
     "audit list": _of(("audit", "Zone"), filtered=True, why="entries of no zone need audit of the platform"),
     "audit export": _of(("audit", "Platform")),

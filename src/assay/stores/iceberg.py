@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import Misconfigured
 from assay.stores.database import Connection, advisory_key, lend
+from assay.stores.lake_use import in_use_until_commit
+from assay.zones.types import FieldType, TypeKind
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.types import IcebergType
 
-    from assay.zones.types import FieldType
-
-#: A column of a table: name, type, whether null is refused.
-Column = tuple[str, "FieldType"]
+#: A column of a table: name and type.
+Column = tuple[str, FieldType]
 
 PROPERTIES = {
     "format-version": "2",
@@ -53,6 +53,7 @@ class Iceberg:
 
         columns = list(columns)
         identifier = (namespace, name)
+        self.lock(namespace, name)
         self._catalog.create_namespace_if_not_exists((namespace,))
         try:
             table = self._catalog.load_table(identifier)
@@ -91,6 +92,7 @@ class Iceberg:
 
     def drop_columns(self, namespace: str, name: str, columns: Iterable[str]) -> None:
         """Takes columns out of the table's schema; its files keep what they hold until they are rewritten."""
+        self.lock(namespace, name)
         with self._catalog.load_table((namespace, name)).update_schema() as update:
             for column in columns:
                 update.delete_column(column)
@@ -99,11 +101,15 @@ class Iceberg:
         """Whether the table is there."""
         return self._catalog.table_exists((namespace, name))
 
+    def table(self, namespace: str, name: str) -> Table:
+        """The table as the library knows it, for the modules of this room."""
+        return self._catalog.load_table((namespace, name))
+
     def files(self, namespace: str, name: str, batch: int | None = None) -> list[str]:
         """The Parquet files of the table's current state; of one batch only, where `batch` is given."""
         table = self._catalog.load_table((namespace, name))
         scan = table.scan() if batch is None else table.scan(row_filter=f"_batch = {batch}")
-        return [_plain(task.file.file_path) for task in scan.plan_files()]
+        return [plain(task.file.file_path) for task in scan.plan_files()]
 
     def new_file(self, namespace: str, name: str, hint: str) -> Path:
         """A path for a new Parquet file of the table; it counts only once it is committed."""
@@ -112,7 +118,8 @@ class Iceberg:
         return folder / f"{hint}-{secrets.token_hex(6)}.parquet"
 
     def lock(self, namespace: str, name: str) -> None:
-        """Keeps other writers of the table away until the transaction ends."""
+        """Keeps other writers of the table away until the transaction ends, and housekeeping from what it writes."""
+        in_use_until_commit(self._connection)
         self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("iceberg", namespace, name),))
 
     def put(
@@ -177,7 +184,8 @@ def set_aside_by(segment: str, batch: int) -> Any:
     return made.And(batch_is(batch), made.EqualTo("_segment", segment))
 
 
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
+    """A file's path without the scheme that the library may put before it."""
     return path.removeprefix("file://")
 
 
@@ -244,6 +252,27 @@ def _type(kind: FieldType) -> IcebergType:
     }
     made: IcebergType = simple[kind.kind]()
     return made
+
+
+def field_type(kind: IcebergType) -> FieldType | None:
+    """The inverse of the types that tables are made with; None for one that assay does not make."""
+    from pyiceberg import types
+
+    if isinstance(kind, types.DecimalType):
+        return FieldType("decimal", kind.precision, kind.scale)
+    if isinstance(kind, types.TimestamptzType):
+        return FieldType("timestamp", timezone=True)
+    names: dict[str, TypeKind] = {
+        "string": "string",
+        "long": "integer",
+        "double": "double",
+        "date": "date",
+        "timestamp": "timestamp",
+        "time": "time",
+        "boolean": "boolean",
+    }
+    found = names.get(str(kind))
+    return None if found is None else FieldType(found)
 
 
 def _widens(before: IcebergType, after: IcebergType) -> bool:

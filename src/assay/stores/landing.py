@@ -17,13 +17,14 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from assay.errors import AssayError, Unavailable
+from assay.stores.database import Connection, advisory_key
 from assay.stores.objects import copy_hashed, disk_failures_as_ours, settle
 from assay.stores.sealed import KEY_BYTES, Broken, Sealer, ZoneKey, unseal
 
@@ -67,6 +68,17 @@ class Renewed:
     encrypted: int
     damaged: tuple[Path, ...]
     forgotten: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What lies in a zone's folder: the files of each landed file, by SHA-256, and those that no head leads to.
+
+    `strays` is empty where a head does not open: then a body that none leads to may be that of a damaged one.
+    """
+
+    landed: Mapping[str, tuple[Path, ...]]
+    strays: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,44 @@ class Landing:
         heads = [_read(path) for path in self._heads(zone)]
         encrypted = [_opened(head, keys[head.key])[1].hex() for head in heads]
         return sorted([*encrypted, *(path.name for path in self._plain(zone))])
+
+    def has(self, zone: str, sha256: str) -> bool:
+        """Whether a file with these bytes has been landed."""
+        return self._find(zone, sha256) is not None or (self._root / zone / sha256[:2] / sha256).exists()
+
+    def inventory(self, zone: str) -> Inventory:
+        """Every file of a zone's folder; a new key waits meanwhile, deliveries do not."""
+        with self._held(zone, fcntl.LOCK_SH), disk_failures_as_ours():
+            # Bodies before heads: a body is there before its head is.
+            bodies = list((self._root / zone / BODIES).glob("??/*"))
+            parts = list((self._root / zone).rglob(".*.part"))
+            keys = {key.number: key for key in self._keys.known(zone)}
+            landed: dict[str, tuple[Path, ...]] = {path.name: (path,) for path in self._plain(zone)}
+            broken = False
+            for path in self._heads(zone):
+                try:
+                    head = _read(path)
+                    sha256 = _opened(head, keys[head.key])[1].hex()
+                except (Broken, KeyError):
+                    broken = True
+                except FileNotFoundError:
+                    continue
+                else:
+                    landed[sha256] = (*landed.get(sha256, ()), path, self._body(zone, head.body))
+            led = {path for files in landed.values() for path in files}
+            strays = () if broken else (*(path for path in bodies if path not in led), *parts)
+            return Inventory(landed, tuple(strays))
+
+    def remove(self, zone: str, sha256: str) -> int:
+        """Removes a landed file, its head first; returns how many bytes that freed, 0 where it is gone already."""
+        freed = 0
+        with self._held(zone, fcntl.LOCK_SH), disk_failures_as_ours():
+            for key in self._keys.known(zone):
+                path = self._head(zone, key.name(bytes.fromhex(sha256)))
+                if path.exists():
+                    body = self._body(zone, _read(path).body)
+                    freed += _unlinked(path) + _unlinked(body)
+            return freed + _unlinked(self._root / zone / sha256[:2] / sha256)
 
     # --- one file -------------------------------------------------------------------------------------------------
 
@@ -300,6 +350,30 @@ def _opened(head: _Head, key: ZoneKey) -> tuple[bytes, bytes]:
     """The data key and the SHA-256 in a head."""
     content = key.unwrap(head.wrapped, _context(key.zone, head.body))
     return content[:KEY_BYTES], content[KEY_BYTES:]
+
+
+def keep(connection: Connection, zone: str, sha256: str) -> None:
+    """Until the transaction ends, no landed file with these bytes is removed."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_lock(zone, sha256),))
+
+
+def keep_away(connection: Connection, zone: str, sha256: str) -> None:
+    """Until the transaction ends, nobody records a delivery of these bytes."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_lock(zone, sha256),))
+
+
+def _lock(zone: str, sha256: str) -> int:
+    return advisory_key("landed file", zone, sha256)
+
+
+def _unlinked(path: Path) -> int:
+    """Removes a file; returns its size in bytes, 0 where it is gone."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size
 
 
 def _missing(zone: str, sha256: str, where: Path) -> Unavailable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class Setting:
 
 
 def explain(project: Project, zone: Zone) -> list[Setting]:
-    """All settings that the zone works with: the target's, its own, its pipelines' and its contracts'."""
+    """All settings that the zone works with: the target's, of housekeeping, its own, its pipelines', its contracts'."""
     return [*_target(project), *_zone(project, zone)]
 
 
@@ -39,20 +39,25 @@ def _target(project: Project) -> Iterator[Setting]:
     for setting in _settings(f"target {name}", project.root, document, file.targets[name], ("targets", name)):
         secret = setting.key == "postgres" and setting.value != "embedded" and not setting.value.startswith("${")
         yield Setting(setting.part, setting.key, "****" if secret else setting.value, setting.origin)
+    yield from _settings("maintain", project.root, document, file.maintain, ("maintain",))
 
 
 def _zone(project: Project, zone: Zone) -> Iterator[Setting]:
     document = read(zone.path)
-    yield from _settings(f"zone {zone.name}", project.root, document, checked(ZoneFile, document), ())
+    own = list(_settings(f"zone {zone.name}", project.root, document, checked(ZoneFile, document), ()))
+    yield from own
     for pipeline in zone.pipelines.values():
-        yield from _pipeline(project.root, pipeline)
+        yield from _pipeline(project.root, pipeline, {setting.key: setting for setting in own})
 
 
-def _pipeline(root: Path, pipeline: Pipeline) -> Iterator[Setting]:
+def _pipeline(root: Path, pipeline: Pipeline, above: Mapping[str, Setting]) -> Iterator[Setting]:
     document = read(pipeline.path)
     part = f"pipeline {pipeline.name}"
     for setting in _settings(part, root, document, checked(PipelineFile, document), ()):
-        yield _resolved(root, pipeline, setting)
+        if setting.key.startswith("retention.") and setting.origin == "default":
+            yield replace(above[setting.key], part=part)
+        else:
+            yield _resolved(root, pipeline, setting)
     contracts = [source.contract for source in pipeline.sources.values()]
     contracts += [table.contract for table in pipeline.operational.values()]
     contracts += [table.contract for table in pipeline.analytical.values()]

@@ -32,6 +32,8 @@ Url = Annotated[str, StringConstraints(pattern=rf"^(https?://[^/@\s]+(/\S*)?|{_R
 
 #: Names in `to` that stand for people.
 ROLES = ("steward", "owner", "deliverer")
+#: A length of time as PostgreSQL reads it, which knows how long a month is.
+Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]+ (hour|day|week|month|year)s?$")]
 
 
 class Strict(BaseModel):
@@ -184,6 +186,49 @@ class NotifyFile(Strict):
         return self
 
 
+class MaintainFile(Strict):
+    """Housekeeping: what `assay maintain` does, and when it runs by itself."""
+
+    cron: str | None = Field(
+        default=None,
+        description="When the service does it: minute, hour, day of the month, month, day of the week, such as "
+        "`30 3 * * *`; never by itself when left out.",
+    )
+    timezone: str | None = Field(default=None, description="The time zone of `cron`, such as Europe/Oslo; default UTC.")
+    file_size: str = Field(
+        default="32MB", description="Smaller files of the lake are put together up to this size.", pattern=SIZE_PATTERN
+    )
+    grace: Duration = Field(
+        default="24 hours", description="How long a file that nothing needs any more stays all the same."
+    )
+    events: Duration | None = Field(default="90 days", description="How long events stay that all readers have passed.")
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> MaintainFile:
+        if self.cron is not None:
+            check_schedule(self.cron, self.timezone)
+        return self
+
+
+class RetentionFile(Strict):
+    """How long stores keep what came to rest; what is left out stays for good."""
+
+    landing: Duration | None = Field(default=None, description="Delivered files, from their delivery.")
+    readable: Duration | None = Field(default=None, description="Readable rows, since their batch came to rest.")
+    clean: Duration | None = Field(default=None, description="Clean rows, since their batch came to rest.")
+    quarantine: Duration | None = Field(default=None, description="Rows set aside, since their batch came to rest.")
+    findings: Duration | None = Field(
+        default=None, description="The cells that findings show, since their batch came to rest; the findings stay."
+    )
+    snapshots: Duration = Field(
+        default="7 days", description="Earlier states of the lake's tables; never more than the latest 50."
+    )
+
+    def but(self, own: RetentionFile) -> RetentionFile:
+        """These rules with those in their place that a narrower file gives."""
+        return self.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+
 class PlatformFile(Strict):
     """assay.yaml"""
 
@@ -195,6 +240,7 @@ class PlatformFile(Strict):
     default_target: str = Field("local", description="The target that is used when none is named.")
     targets: dict[Name, TargetFile] = Field(description="The places where the project can run.", min_length=1)
     notify: list[NotifyFile] = Field([], description="Who is told of what happens in any zone.")
+    maintain: MaintainFile = Field(default=MaintainFile(), description="Housekeeping.")
 
 
 class PublicationFile(Strict):
@@ -232,6 +278,7 @@ class ZoneFile(Strict):
     publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
     subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
     notify: list[NotifyFile] = Field([], description="Who is told of what happens in the zone.")
+    retention: RetentionFile = Field(default=RetentionFile(), description="How long its stores keep what is there.")
 
 
 class LoadFile(Strict):
@@ -467,6 +514,9 @@ class PipelineFile(Strict):
     precedence: list[Name] = Field([], description="Sources, the most trusted first.")
     triggers: list[TriggerFile] = Field(
         [], description="What makes the service start the pipeline; files that arrive do, unless it says otherwise."
+    )
+    retention: RetentionFile = Field(
+        default=RetentionFile(), description="How long its stores keep what is there, where that is not as in the zone."
     )
     sources: dict[Name, SourceFile] = Field(description="The files that the pipeline expects.", min_length=1)
 

@@ -16,12 +16,14 @@ from assay.zones.model import (
     ChecksFile,
     LineageFile,
     MailFile,
+    MaintainFile,
     Notable,
     NotifyFile,
     OidcFile,
     PipelineFile,
     PlatformFile,
     ReaderHints,
+    RetentionFile,
     SourceFile,
     TelemetryFile,
     ZoneFile,
@@ -156,6 +158,7 @@ class Pipeline:
     precedence: tuple[str, ...]
     operational: Mapping[str, OperationalTable]
     analytical: Mapping[str, AnalyticalTable]
+    retention: RetentionFile
     path: Path
     triggers: Triggers = Triggers()
 
@@ -218,6 +221,7 @@ class Zone:
     publications: Mapping[str, Publication]
     subscriptions: tuple[Subscription, ...]
     pipelines: Mapping[str, Pipeline]
+    retention: RetentionFile
     path: Path
     concurrency: int | None = None
     policies: tuple[PolicyText, ...] = ()
@@ -264,6 +268,7 @@ class Project:
     name: str
     title: str | None
     target: Target
+    maintain: MaintainFile
     zones: Mapping[str, Zone]
     version: str
     files: tuple[Path, ...]
@@ -365,6 +370,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
         name=file.name,
         title=file.title,
         target=where,
+        maintain=file.maintain,
         zones=zones,
         version=digest.hexdigest()[:12],
         files=files,
@@ -384,7 +390,16 @@ def load_bare(root: Path, target: str | None = None) -> Project:
     document = read(root / "assay.yaml")
     file = checked(PlatformFile, document)
     where = _target(root, document, file, target)
-    return Project(root, file.name, file.title, where, {}, version="", files=(document.path,))
+    return Project(
+        root=root,
+        name=file.name,
+        title=file.title,
+        target=where,
+        maintain=file.maintain,
+        zones={},
+        version="",
+        files=(document.path,),
+    )
 
 
 def _target(root: Path, document: Document, file: PlatformFile, target: str | None) -> Target:
@@ -448,9 +463,10 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
     document = reading.attempt(lambda: reading.document(folder / "zone.yaml"))
     file = None if document is None else reading.attempt(lambda: checked(ZoneFile, document))
     _named(reading, folder)
+    kept = RetentionFile() if file is None else file.retention
     pipelines: dict[str, Pipeline] = {}
     for place in _folders(folder, "pipeline.yaml"):
-        pipeline = _pipeline(reading, folder.name, place)
+        pipeline = _pipeline(reading, folder.name, place, kept)
         if pipeline is not None:
             pipelines[pipeline.name] = pipeline
     for attribute in ("sources", "operational", "analytical"):
@@ -495,6 +511,7 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         publications=publications,
         subscriptions=subscriptions,
         pipelines=pipelines,
+        retention=kept,
         path=folder / "zone.yaml",
         concurrency=file.concurrency,
         policies=_policies(reading, folder),
@@ -535,7 +552,7 @@ def _named(reading: _Reading, folder: Path) -> None:
         reading.fail(f"{folder.name} is not a name", folder, expected="small letters, digits and _, a letter first")
 
 
-def _pipeline(reading: _Reading, zone: str, folder: Path) -> Pipeline | None:
+def _pipeline(reading: _Reading, zone: str, folder: Path, kept: RetentionFile) -> Pipeline | None:
     document = reading.attempt(lambda: reading.document(folder / "pipeline.yaml"))
     file = None if document is None else reading.attempt(lambda: checked(PipelineFile, document))
     if document is None or file is None:
@@ -578,6 +595,7 @@ def _pipeline(reading: _Reading, zone: str, folder: Path) -> Pipeline | None:
         precedence=tuple(file.precedence),
         operational=operational,
         analytical=analytical,
+        retention=kept.but(file.retention),
         path=document.path,
         triggers=_triggers(file),
     )

@@ -28,7 +28,7 @@ def _moment(name: str, *, now: bool = False) -> sa.Column[object]:
 
 
 def upgrade() -> None:
-    """Adds leases, failures, workers, turns of zones, events, schedules and the files of configurations."""
+    """Adds leases, failures, workers, turns of zones, events, schedules, the files of configurations, and upkeep."""
     for column in (
         sa.Column("rank", sa.SmallInteger, nullable=False, server_default="0"),
         sa.Column("fence", sa.BigInteger, nullable=False, server_default="0"),
@@ -136,5 +136,34 @@ def upgrade() -> None:
         sa.Column("schedule", sa.Text, primary_key=True),
         _moment("due_at", now=True),
         _moment("ran_at"),
+        schema=SCHEMA,
+    )
+    _upkeep()
+
+
+def _upkeep() -> None:
+    """What housekeeping did, what it took away from batches, and which files it is about to remove."""
+    op.create_table(
+        "maintenance",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        _moment("started_at", now=True),
+        _moment("finished_at"),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("steps", JSONB),
+        schema=SCHEMA,
+    )
+    op.create_table(
+        "removal",
+        sa.Column("batch_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.batch.id"), primary_key=True),
+        sa.Column("store", sa.Text, primary_key=True),
+        sa.Column("rule", sa.Text, nullable=False),
+        sa.Column("config_version", sa.Text, nullable=False),
+        _moment("removed_at", now=True),
+        schema=SCHEMA,
+    )
+    op.create_table(
+        "loose_file",
+        sa.Column("path", sa.Text, primary_key=True),
+        _moment("since", now=True),
         schema=SCHEMA,
     )
