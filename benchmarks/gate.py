@@ -156,6 +156,11 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     # Modules are loaded before the clock starts; the child that reads a workbook is part of the gate's work.
     import pyarrow.dataset  # noqa: F401 - the engine loads it when it first reads an Arrow table
 
+    import assay.readers.locate  # noqa: F401
+    import assay.readers.plain  # noqa: F401
+    import assay.segments.examine  # noqa: F401
+    import assay.segments.measure  # noqa: F401
+    import assay.segments.quick_sheets  # noqa: F401
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch, connect(Path(scratch)) as engine:
         started, before = time.perf_counter(), _cpu_seconds()
