@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import Rejected
@@ -165,6 +165,7 @@ def test_any_table_comes_back(
 
 
 @settings(deadline=None)
+@example(text="a\n\n\n", quote='"', ends="\r", chunk=2)
 @given(
     text=st.text(st.sampled_from('ab,"\n'), max_size=40),
     quote=st.sampled_from(['"', "", "'"]),

@@ -78,7 +78,7 @@ def _blank_at_end(path: Path) -> int | None:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         tail = file.read()
     ends = tail[len(tail.rstrip(b"\r\n")) :]
-    return None if len(ends) == TAIL_BYTES else max(0, ends.count(b"\n") - 1)
+    return None if len(ends) == TAIL_BYTES else max(0, len(ends.replace(b"\r\n", b"\n")) - 1)
 
 
 class _Quotes:
