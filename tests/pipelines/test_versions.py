@@ -210,6 +210,13 @@ def test_the_present_configuration_is_read_from_what_was_applied_not_from_files_
         pipeline = found.project.zones["shop"].pipelines["sales"]
         assert pipeline.title == "Sales" and pipeline.ingress == shop.root / "ingress/shop/sales"
         assert versions.present(found) is found
+        later = replace(platform, project=load_project(shop.root))
+        apply(later)
+        again = versions.present(found)
+        assert again is not None and again.project.version == later.project.version
+        pipeline = again.project.zones["shop"].pipelines["sales"]
+        assert again.project.folder == shop.root
+        assert pipeline.title == "Unfinished" and pipeline.ingress == shop.root / "ingress/shop/sales"
 
 
 def test_run_takes_on_what_another_configuration_left(shop: Shop) -> None:

@@ -54,11 +54,11 @@ def _watch(platform: Platform, stop: Stop) -> None:
             doors.check()
             now = configured(platform)
             pipelines = [] if now is None else watched(now.project)
-            if now is not None and now is not platform:
+            changed = now is not None and now is not platform
+            if now is not None:
                 platform = doors.platform = now
-                scanned = float("-inf")
             told = {pipeline.ingress for pipeline in pipelines if _tells(pipeline.ingress, platform.project)}
-            if ears is None or ears.folders != told or ears.ended:
+            if ears is None or changed or ears.folders != told or ears.ended:
                 if ears is not None:
                     ears.close()
                 ears = Ears(frozenset(told), partial(_hear, doors, _by_folder(pipelines)))

@@ -39,7 +39,7 @@ def project_of(platform: Platform, version: str) -> Project:
     folder = platform.data / "configurations" / version
     if not folder.exists():
         _write(folder, files)
-    return _loaded(folder, project.root, project.target, version)
+    return _loaded(folder, project.folder, project.target, version)
 
 
 def under(platform: Platform, version: str) -> Platform:
@@ -94,7 +94,7 @@ def _loaded(folder: Path, root: Path, target: Target, version: str) -> Project:
         )
         for name, zone in then.zones.items()
     }
-    return replace(then, target=target, zones=zones, version=version)
+    return replace(then, target=target, zones=zones, version=version, home=root)
 
 
 def _moved(path: Path, folder: Path, root: Path) -> Path:

@@ -34,7 +34,7 @@ def present(platform: Platform) -> Platform | None:
     try:
         return replace(platform, project=configurations.project_of(platform, version))
     except NotFound:  # it was applied before files were kept, but may still lie there
-        project = load_project(platform.project.root, platform.project.target.name)
+        project = load_project(platform.project.folder, platform.project.target.name)
         if project.version != version:
             raise Misconfigured(f"the files of the configuration {version} were not kept", next="assay apply") from None
         return replace(platform, project=project)

@@ -72,6 +72,8 @@ COMMANDS: Final = {
     "contract check": _of(why=_OWN_FILES),
     "ingest": _of(("deliver", "Zone")),
     "run": _of(("run", "Zone"), why="of every zone whose pipelines it runs"),
+    "up": _of(("operate", "Platform")),
+    "retry": _of(("run", "Zone"), why="of the batch, or of every zone whose batches it takes up"),
     "status": _of(("inspect", "Zone"), filtered=True),
     "batch list": _of(("inspect", "Zone"), filtered=True),
     "batch show": _of(("inspect", "Zone"), why="the cells of findings need see besides"),

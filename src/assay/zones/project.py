@@ -262,7 +262,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Project:
-    """A platform project."""
+    """A platform project; `home` is where it lies when `root` holds a copy of its files as they once were."""
 
     root: Path
     name: str
@@ -276,6 +276,12 @@ class Project:
     auditors: frozenset[str] = frozenset()
     groups: Mapping[str, Group] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
+    home: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the project lies: what its files name by a relative path starts here."""
+        return self.home or self.root
 
 
 def find_root(start: Path) -> Path:

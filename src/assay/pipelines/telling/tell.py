@@ -67,7 +67,7 @@ def _tell_lineage(platform: Platform, until: float) -> int:
         if not alone or not events.may_try(connection, LINEAGE):
             return 0
         try:
-            receiver = receiver_of(setting, platform.project.root)
+            receiver = receiver_of(setting, platform.project.folder)
             while found := events.unread(connection, LINEAGE, limit=EVENTS_AT_ONCE):
                 for event in found:
                     for document in documents(platform, event):
