@@ -86,8 +86,6 @@ COMMANDS: Final = {
     "quarantine show": _of(("inspect", "Zone"), ("read", "Dataset"), why="cells need see besides"),
     "quarantine export": _of(("inspect", "Zone"), ("read", "Dataset"), why="cells need see besides"),
     "replay": _of(("run", "Zone")),
-    "retry": _of(("run", "Zone")),
-    "up": _of(("operate", "Platform")),
     "rebuild": _of(("run", "Zone")),
     "withdraw": _of(("decide", "Zone")),
     "sql": _of(("read", "Dataset"), why="or Publication, for every table named; cells need see besides"),
