@@ -404,7 +404,7 @@ def test_a_server_whose_certificate_is_not_trusted_gets_no_mail(
         ("  - {on: [rejected], to: [stewart]}\n", "stewart is neither an address nor one of"),
         ("  - {on: [rejectd], to: [owner]}\n", "notify.0.on.0"),
         ("  - {on: [rejected], webhook: 'https://user:pass@example.org/'}\n", "notify.0.webhook"),
-        ("  - {on: [rejected], to: [owner], template: nothing.txt}\n", "the file cannot be read"),
+        ("  - {on: [rejected], to: [owner], template: nothing.txt}\n", "the template file cannot be read"),
     ],
 )
 def test_an_entry_that_cannot_be_carried_out_is_refused(shop: Shop, notify: str, told: str) -> None:
