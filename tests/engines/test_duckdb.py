@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +59,16 @@ def test_a_statement_runs_on_the_thread_that_gives_it(tmp_path: Path) -> None:
         asked = "SELECT current_setting('threads')"
         assert engine.side_by_side([asked, asked]) == [1, 1]
         assert engine.threads == 2
+
+
+def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
+    """The engine's own cache of files tells contents apart by time and size alone; ours must not have it."""
+    with connect(tmp_path) as engine:
+        assert engine.rows("SELECT current_setting('enable_external_file_cache')") == [(False,)]
+        file = tmp_path / "rows.parquet"
+        for number in range(20):
+            engine.run(f"COPY (SELECT {number} AS n, i FROM range(100) t(i)) TO '{file}' (FORMAT parquet)")
+            os.utime(file, (1, 1))
+            assert engine.rows(f"SELECT min(n), max(n), count(*) FROM read_parquet('{file}')") == [
+                (number, number, 100)
+            ]

@@ -42,7 +42,7 @@ MISTAKES = [
     ),
     pytest.param(
         f"{PIPELINE}/pipeline.yaml", "steward: never", "steward: sometimes", 0,
-        ["steward", "'always', 'on_finding' or 'never'", "sometimes"], id="unknown word",
+        ["steward", "always, on_finding, never", "sometimes"], id="unknown word",
     ),
     pytest.param(
         f"{PIPELINE}/pipeline.yaml", "mode: upsert", "mode: upset", 0, ["mode", "'upsert'", "upset"], id="unknown mode"

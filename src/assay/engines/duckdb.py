@@ -58,6 +58,9 @@ def connect(
         "temp_directory": str(scratch / "spill"),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        # It tells an old content of a path from a new one by time and size: a file that is soon written anew may be
+        # read as it was before, in part or whole. The operating system keeps local files at hand anyway.
+        "enable_external_file_cache": False,
     }
     if threads:
         config["threads"] = threads

@@ -12,7 +12,6 @@ from assay.catalog import misfits
 from assay.errors import AssayError, Unavailable
 from assay.orchestration.stop import Stop
 from assay.pipelines.arrivals import Known, Misfit, remember, strangers, take_in
-from assay.pipelines.landing import markers_of
 from assay.pipelines.platform import Platform
 from assay.stores import ingress
 from assay.stores.database import connect, failures_as_ours
@@ -118,7 +117,7 @@ def look_into(platform: Platform, pipeline: Pipeline, known: Known) -> bool:
             standing.add(found.path)
             _tell(platform, found)
         misfits.keep_only(platform.connection, pipeline.zone, pipeline.name, standing)
-        return ingress.unsettled(pipeline.ingress, markers_of(pipeline), known)
+        return ingress.unsettled(pipeline.ingress, pipeline.markers, known)
     except (AssayError, OSError) as error:
         if platform.connection.closed or not isinstance(error, OSError | Unavailable):
             raise

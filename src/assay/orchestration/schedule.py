@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
 from assay.catalog import events, upkeep
-from assay.pipelines import maintain
 from assay.pipelines.platform import Platform
 from assay.stores.database import Connection, one, transaction
 from assay.zones.project import Pipeline
@@ -45,6 +44,8 @@ def fall_due(platform: Platform) -> None:
 
 def keep_house(platform: Platform) -> None:
     """Does the housekeeping when it has fallen due, in one service of those that look."""
+    from assay.pipelines import maintain
+
     rules = platform.project.maintain
     if rules.cron is None:
         return

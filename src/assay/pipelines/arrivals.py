@@ -13,7 +13,7 @@ from pathlib import Path
 from assay.batch import Batch
 from assay.catalog import misfits
 from assay.errors import AssayError, NotFound
-from assay.pipelines.landing import arrived, markers_of, source_of, take, waiting_files
+from assay.pipelines.landing import arrived, source_of, take, waiting_files
 from assay.pipelines.order import source_order
 from assay.pipelines.platform import Platform
 from assay.stores import ingress
@@ -77,7 +77,7 @@ def take_in(platform: Platform, pipeline: Pipeline, known: Known | None = None) 
 def strangers(pipeline: Pipeline) -> list[Misfit]:
     """The files in a pipeline's ingress folder that no source expects."""
     found = []
-    for path in ingress.unexpected(pipeline.ingress, markers_of(pipeline)):
+    for path in ingress.unexpected(pipeline.ingress, pipeline.markers):
         try:
             source_of(pipeline, path)
         except AssayError as error:

@@ -65,12 +65,7 @@ def waiting_files(pipeline: Pipeline, known: Mapping[Path, tuple[int, int]] | No
 
     What is `known` by its size and modification time (ns) is left out.
     """
-    return ingress.waiting(pipeline.ingress, markers_of(pipeline), known=known or {})
-
-
-def markers_of(pipeline: Pipeline) -> dict[str, str | None]:
-    """The patterns of file names that the pipeline expects, each with its done-marker."""
-    return {pattern: s.reader.done_marker for s in pipeline.sources.values() for pattern in s.files}
+    return ingress.waiting(pipeline.ingress, pipeline.markers, known=known or {})
 
 
 def arrived(platform: Platform, path: Path) -> bool:

@@ -11,7 +11,6 @@ from assay.catalog.misfits import Misfit
 from assay.catalog.progress import AtWork, Moving
 from assay.catalog.queue import MOVING
 from assay.flow import GATE, movement_from
-from assay.pipelines.landing import markers_of
 from assay.pipelines.platform import Platform
 from assay.stores import ingress
 from assay.stores.database import transaction
@@ -74,7 +73,7 @@ def observed(platform: Platform, *, rested_seconds: float = 0) -> Progress:
 
 def _waiting(platform: Platform, pipeline: Pipeline, not_fitting: set[str]) -> Waiting:
     stamps: dict[str, tuple[int, int]] = {}
-    for path in ingress.waiting(pipeline.ingress, markers_of(pipeline), observe_seconds=0):
+    for path in ingress.waiting(pipeline.ingress, pipeline.markers, observe_seconds=0):
         stat = _stat(path)
         if stat is not None and str(path) not in not_fitting:
             stamps[str(path.resolve())] = stat

@@ -162,6 +162,11 @@ class Pipeline:
     path: Path
     triggers: Triggers = Triggers()
 
+    @property
+    def markers(self) -> dict[str, str | None]:
+        """The patterns of file names that the pipeline expects, each with its done-marker."""
+        return {pattern: s.reader.done_marker for s in self.sources.values() for pattern in s.files}
+
 
 @dataclass(frozen=True)
 class Publication:
