@@ -408,7 +408,7 @@ def test_a_file_size_limit_stops_a_run_and_the_same_command_finishes_it(
         shell(folder, "apply", expect=0)
         for size in (16, 1500):
             answer = shell(folder, "run", expect=1, preexec_fn=limited(size))
-            assert "the disk is full" in answer.err
+            assert "the disk is full" in answer.out + answer.err
             assert "Next: free some space and run the same command again" in answer.err
         shell(folder, "run", expect=0)
         assert state(folder) == expected
