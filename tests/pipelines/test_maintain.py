@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from assay.pipelines.query import ask, asked
 from assay.pipelines.replay import replay
 from assay.pipelines.run import ingest
 from assay.pipelines.trace import origins
+from assay.pipelines.upkeep import orphans as removing
 from assay.pipelines.upkeep.retention import runs
 from assay.pipelines.upkeep.scope import Step
 from assay.pipelines.withdraw import withdraw
 from assay.stores.database import transaction
 from assay.stores.iceberg import Iceberg
-from assay.stores.lake_use import in_use
+from assay.stores.lake_use import in_use, used_since
 from assay.stores.landing import keep
 from shop_project import TILL, Shop
 
@@ -268,6 +270,26 @@ def test_bytes_that_are_delivered_again_just_now_are_not_removed(filled: Shop) -
         assert not platform.landing.has("shop", first.sha256)
 
 
+def test_a_batch_that_comes_while_files_are_listed_loses_nothing(
+    filled: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tables have files that the list does not have, and lead no more to some that it has."""
+    with kept(filled) as platform, filled.opened() as other:
+        numbers = count(2)
+
+        def after_the_list(connection: Any) -> datetime | None:
+            deliver(other, filled, next(numbers))
+            return used_since(connection)
+
+        monkeypatch.setattr(removing, "used_since", after_the_list)
+        said = maintain(platform, only=["expire", "orphans"])
+        assert not said.failed, said
+        assert len(content(platform)["readable.till"]) == 5 * (next(numbers) - 1)
+        monkeypatch.undo()
+        before = content(platform)
+        assert not maintain(platform).failed and content(platform) == before
+
+
 def test_the_files_of_another_database_are_not_taken_for_orphans(filled: Shop, new_shop: Any) -> None:
     with kept(filled) as platform:
         maintain(platform)
@@ -453,23 +475,23 @@ def test_old_events_go_once_every_reader_has_passed_them(filled: Shop) -> None:
     with kept(filled) as platform:
         connection = platform.connection
 
-        def count() -> int:
+        def events_left() -> int:
             row = connection.execute("SELECT count(*) FROM assay.event WHERE batch_id = 1").fetchone()
             assert row is not None
             return int(row[0])
 
         connection.execute("UPDATE assay.event SET at = at - interval '1 year'")
         connection.execute("INSERT INTO assay.event_reader (name, transaction, id) VALUES ('slow', '1'::xid8, 0)")
-        assert count() > 0
+        assert events_left() > 0
         maintain(platform, only=["vacuum"])
-        assert count() > 0, "a reader has not passed them"
+        assert events_left() > 0, "a reader has not passed them"
         connection.execute("DELETE FROM assay.event_reader")
         connection.execute("UPDATE assay.batch SET state = 'held' WHERE id = 1")
         maintain(platform, only=["vacuum"])
-        assert count() > 0, "their batch is not at rest"
+        assert events_left() > 0, "their batch is not at rest"
         connection.execute("UPDATE assay.batch SET state = 'done' WHERE id = 1")
         maintain(platform, only=["vacuum"])
-        assert count() == 0
+        assert events_left() == 0
 
 
 def test_a_table_with_many_dead_rows_is_vacuumed(filled: Shop) -> None:

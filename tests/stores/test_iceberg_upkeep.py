@@ -145,6 +145,7 @@ def test_no_swap_is_done_once_the_columns_changed(lake: Iceberg, connection: Con
         lake.drop(*PLACE)
     with transaction(connection):
         assert swap(lake, state, [both]) == [] and state_of(lake, *PLACE, []) is None
+        assert list(needed_files(lake, *PLACE)) == []
 
 
 def test_states_are_let_go_by_age_and_by_number_but_never_the_current_one(

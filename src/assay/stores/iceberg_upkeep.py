@@ -176,8 +176,16 @@ def expire(iceberg: Iceberg, namespace: str, name: str, before: datetime) -> int
 
 
 def needed_files(iceberg: Iceberg, namespace: str, name: str) -> Iterator[str]:
-    """Every file that the table's current metadata leads to: itself, its predecessors, manifests, data."""
-    table = iceberg.table(namespace, name)
+    """Every file that the table's current metadata leads to: itself, its predecessors, manifests, data.
+
+    A table that was dropped since it was listed needs none.
+    """
+    from pyiceberg.exceptions import NoSuchTableError
+
+    try:
+        table = iceberg.table(namespace, name)
+    except NoSuchTableError:
+        return
     yield plain(table.metadata_location)
     for earlier in table.metadata.metadata_log:
         yield plain(earlier.metadata_file)

@@ -74,14 +74,14 @@ def _lake(scope: Scope, zone: str, folder: Path) -> Iterator[Step]:
     connection = scope.platform.connection
     there = list(_files(folder))
     oldest = used_since(connection)  # before the tables are read: who is gone by now has committed, or never will
-    needed = _needed(scope, zone, {file.path for file in there})
+    needed = _needed(scope, zone, folder)
     loose = [file for file in there if file.path not in needed and not _perhaps_prepared(file, oldest)]
     yield from _sweep(scope, f"lake/{zone}", folder, loose)
     if not scope.dry:
         _remove_empty_folders(scope, zone, folder)
 
 
-def _needed(scope: Scope, zone: str, there: set[str]) -> set[str]:
+def _needed(scope: Scope, zone: str, folder: Path) -> set[str]:
     """The files that the zone's tables need.
 
     Raises `AssayError` where a table lies elsewhere: then the folder is not what it seems.
@@ -96,10 +96,12 @@ def _needed(scope: Scope, zone: str, there: set[str]) -> set[str]:
         return os.path.join(real[parent], name)
 
     needed: set[str] = set()
+    below = f"{folder.resolve()}/"
     for place, metadata in sorted(lake_places(scope.platform.connection).items()):
         if zone_of(place) != zone:
             continue
-        if resolved(plain(metadata)) not in there:
+        # Not whether it was seen in the folder: it may have been written since.
+        if not resolved(plain(metadata)).startswith(below):
             raise AssayError(
                 f"the table {'.'.join(place)} does not lie where it should: no file of its zone is removed",
                 where=plain(metadata),
