@@ -513,7 +513,7 @@ def test_only_one_process_keeps_house_at_a_time(filled: Shop) -> None:
         with pytest.raises(Unavailable, match="another process is at housekeeping"):
             maintain(platform)
         assert not due(platform, datetime.now(UTC))
-        other.connection.close()
+        other.connection.execute("SELECT pg_advisory_unlock(%s)", (housekeeping._KEY,))
         assert not maintain(platform).failed
 
 
