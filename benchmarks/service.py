@@ -138,12 +138,13 @@ def history(folder: Path, count: int) -> dict[str, Any]:
             file.rename(ingress / file.name)
         until(lambda: done(platform) == count, pause=0.5)
         rows = platform.connection.execute(
-            "SELECT sum(r.seconds) FROM assay.segment_run AS r JOIN assay.batch AS b ON b.id = r.batch_id "
-            "GROUP BY b.id ORDER BY b.id"
+            "SELECT segment, array_agg(seconds ORDER BY batch_id) FROM assay.segment_run GROUP BY segment"
         ).fetchall()
-    spent = [float(row[0]) for row in rows]
-    early, late = statistics.median(spent[5:15]), statistics.median(spent[-20:])
-    return {"batches": count, "tenth": round(early, 3), "last": round(late, 3), "ratio": round(late / early, 2)}
+    spent = {segment: seconds for segment, seconds in rows if segment != "land"}
+    spent["all"] = [sum(one) for one in zip(*spent.values(), strict=True)]
+    found = {name: (statistics.median(one[5:15]), statistics.median(one[-20:])) for name, one in spent.items()}
+    shown = {name: f"{early:.3f} {late:.3f}" for name, (early, late) in found.items()}
+    return {"batches": count, "tenth and last": shown, "ratio": round(found["all"][1] / found["all"][0], 2)}
 
 
 def throughput(folder: Path, count: int) -> dict[str, Any]:
