@@ -18,7 +18,7 @@ from assay.catalog import events, records, upkeep
 from assay.errors import Misconfigured, NotFound, Unavailable, Usage
 from assay.pipelines import maintain as housekeeping
 from assay.pipelines.landing import pipeline_of
-from assay.pipelines.maintain import due, maintain
+from assay.pipelines.maintain import _alone, due, maintain, tidy
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
 from assay.pipelines.query import ask, asked
@@ -108,6 +108,25 @@ def test_small_files_become_one_and_every_row_stays(filled: Shop) -> None:
         assert said.bytes_freed > 0
         again = maintain(platform)
         assert [step for step in again.steps if step.task in ("compact", "expire")] == []
+
+
+def test_tables_that_recent_batches_crowded_are_tidied_between_the_runs(
+    filled: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kept(filled) as platform:
+        assert tidy(platform) == ()
+        for number in range(2, 12):
+            deliver(platform, filled, number)
+        assert tidy(platform) == ()
+        monkeypatch.setattr("assay.pipelines.upkeep.compact.FILES_CROWDED", 10)
+        before, last = content(platform), upkeep.last(platform.connection)
+        with filled.opened() as other, _alone(other):
+            assert tidy(platform) == ()  # another process is at it
+        done = {step.subject: (step.files_before, step.files_after) for step in tidy(platform)}
+        assert done == {f"shop.{store}.till": (11, 1) for store in ("clean", "quarantine", "readable")}
+        assert content(platform) == before
+        assert upkeep.last(platform.connection) == last  # it is not the run that the schedule waits for
+        assert tidy(platform) == ()
 
 
 def test_rows_written_before_the_columns_changed_are_put_together_as_they_are_read(filled: Shop) -> None:

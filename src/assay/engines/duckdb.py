@@ -194,6 +194,11 @@ class Engine:
         result = self._execute(sql, None)
         return [column[0] for column in result.description or []], _rows(result)
 
+    def at_hand(self, name: str, relation: str) -> str:
+        """Copies a relation into memory, under a name, for many questions about few rows; gives the name, quoted."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS FROM {relation}")
+        return quoted(name)
+
     def register(self, name: str, table: Any) -> None:
         """Makes an Arrow table readable under a name."""
         self._connection.register(name, table)

@@ -16,7 +16,7 @@ from assay.catalog import upkeep
 from assay.errors import AssayError, Unavailable, Usage, nearest
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import check_applied
-from assay.pipelines.upkeep.compact import compact
+from assay.pipelines.upkeep.compact import compact, crowded
 from assay.pipelines.upkeep.expire import expire
 from assay.pipelines.upkeep.orphans import orphans
 from assay.pipelines.upkeep.retention import retention
@@ -88,6 +88,21 @@ def maintain(
         steps = tuple(_done(scope, chosen, progress))
         upkeep.finish(platform.connection, number, [step.to_dict() for step in steps])
     return Report(steps, dry=False)
+
+
+def tidy(platform: Platform) -> tuple[Step, ...]:
+    """Puts the small files of those tables together that recent batches have crowded, between the runs of housekeeping.
+
+    Nothing where another process is at housekeeping.
+    """
+    places = crowded(platform)
+    if not places:
+        return ()
+    try:
+        with _alone(platform):
+            return tuple(_done(Scope(platform, only=places), ["compact"], None))
+    except Unavailable:
+        return ()
 
 
 def due(platform: Platform, scheduled: datetime) -> bool:

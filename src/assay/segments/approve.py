@@ -23,6 +23,10 @@ from assay.stores.lake import Lake, quarantine, readable
 if TYPE_CHECKING:
     from assay.zones.project import Source
 
+#: So many rows are looked at in memory: to open their file for each question would take longer than the answers.
+ROWS_AT_HAND = 50_000
+
+
 def prepare(
     batch: Batch, source: Source, landed: Path, engine: Engine, lake: Lake, scratch: Path
 ) -> Outcome:
@@ -57,6 +61,8 @@ def prepare(
         if aside_files:
             lake.put(aside_to.namespace, aside_to.name, aside_files, replacing=set_aside_by("approve", batch.id))
 
+    if written.rows <= ROWS_AT_HAND:
+        relation = engine.at_hand("written", relation)
     personal = personal_data(engine, relation, fields, source.checks, found.columns)
     return Outcome(
         commit,

@@ -8,7 +8,6 @@ become visible in one step.
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +29,14 @@ Column = tuple[str, FieldType]
 PROPERTIES = {
     "format-version": "2",
     "commit.manifest-merge.enabled": "true",
-    "commit.manifest.min-count-to-merge": "20",
+    "commit.manifest.min-count-to-merge": "5",
+    "commit.manifest.target-size-bytes": "65536",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
 }
 
 #: How many snapshots a table keeps; commits grow slower with each one more.
-SNAPSHOTS_KEPT = 50
+SNAPSHOTS_KEPT = 25
 
 
 class Iceberg:
@@ -64,6 +64,12 @@ class Iceberg:
             )
             return [f"create {namespace}.{name}"]
         done = []
+        stale = {key: value for key, value in PROPERTIES.items() if table.properties.get(key) != value}
+        stale.pop("format-version", None)
+        if stale:
+            with table.transaction() as change:
+                change.set_properties(stale)
+            table = self._catalog.load_table(identifier)
         existing = {field.name: field.field_type for field in table.schema().fields}
         with table.update_schema() as update:
             for column, kind in columns:
@@ -111,6 +117,16 @@ class Iceberg:
         scan = table.scan() if batch is None else table.scan(row_filter=f"_batch = {batch}")
         return [plain(task.file.file_path) for task in scan.plan_files()]
 
+    def file_count(self, namespace: str, name: str) -> int:
+        """How many data files the table's current state has; none where there is no table."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            snapshot = self._catalog.load_table((namespace, name)).current_snapshot()
+        except NoSuchTableError:
+            return 0
+        return int((snapshot and snapshot.summary and snapshot.summary.get("total-data-files")) or 0)
+
     def new_file(self, namespace: str, name: str, hint: str) -> Path:
         """A path for a new Parquet file of the table; it counts only once it is committed."""
         folder = Path(self._location(namespace, name)) / "data"
@@ -135,33 +151,15 @@ class Iceberg:
 
         `replacing=True` stands for every row of the table.
         """
-        from assay.stores.iceberg_change import change_of
+        from assay.stores.iceberg_change import replace
 
         self.lock(namespace, name)
         table = self._catalog.load_table((namespace, name))
-        paths = [str(path) for path in files]
         if replacing is True:
             from pyiceberg.expressions import AlwaysTrue
 
             replacing = AlwaysTrue()
-        with change_of(table) as change:
-            if replacing is not None and _may_hold(table, replacing):
-                with warnings.catch_warnings():
-                    # A file's statistics can promise rows that it does not hold; the library wonders aloud.
-                    warnings.filterwarnings("ignore", message="Delete operation did not match any records")
-                    change.delete(replacing, snapshot_properties=properties or {})
-            if paths:
-                change.add_files(paths, snapshot_properties=properties or {}, check_duplicate_files=False)
-        self._expire(table)
-
-    def _expire(self, table: Table) -> None:
-        snapshots = table.metadata.snapshots
-        if len(snapshots) > SNAPSHOTS_KEPT + 10:
-            current = table.current_snapshot()
-            old = sorted(snapshots, key=lambda snapshot: snapshot.timestamp_ms)[:-SNAPSHOTS_KEPT]
-            keep = current.snapshot_id if current else None
-            expire = table.maintenance.expire_snapshots()
-            expire.by_ids([s.snapshot_id for s in old if s.snapshot_id != keep]).commit()
+        replace(table, replacing, [str(path) for path in files], properties or {}, SNAPSHOTS_KEPT)
 
     def _location(self, namespace: str, name: str) -> str:
         return str(self._data / "lake" / namespace.replace(".", "/") / name)
@@ -284,10 +282,3 @@ def _widens(before: IcebergType, after: IcebergType) -> bool:
         and before.scale == after.scale
         and after.precision > before.precision
     )
-
-
-def _may_hold(table: Table, condition: Any) -> bool:
-    """Whether some file of the table may hold rows that the condition selects."""
-    if table.current_snapshot() is None:
-        return False
-    return next(iter(table.scan(row_filter=condition).plan_files()), None) is not None

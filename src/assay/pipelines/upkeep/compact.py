@@ -14,6 +14,7 @@ from pathlib import Path
 from assay.engines.duckdb import PARQUET, Engine, literal, path_list, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import AssayError
+from assay.pipelines.platform import Platform
 from assay.pipelines.upkeep.scope import Scope, Step
 from assay.segments.relations import file_rows
 from assay.stores.database import transaction
@@ -28,6 +29,25 @@ ROUND_BYTES = 1 << 30
 #: A file of an analytical table that is refreshed in part is left alone until it has rested so long, in seconds: what
 #: was refreshed lately is refreshed again, and then leaves as a whole file.
 REST_SECONDS = 24 * 3600
+#: A table of more files is not left until housekeeping comes by its schedule: reading and committing take longer
+#: with each file.
+FILES_CROWDED = 64
+#: Whose batches were at work in the last so many seconds is looked at.
+RECENT_SECONDS = 120
+
+
+def crowded(platform: Platform) -> frozenset[Place]:
+    """The tables of the lake that the batches of the last minutes have filled with many files."""
+    rows = platform.connection.execute(
+        "SELECT DISTINCT b.zone, b.pipeline FROM assay.segment_run AS r JOIN assay.batch AS b ON b.id = r.batch_id "
+        "WHERE r.finished_at > now() - make_interval(secs => %s)",
+        (RECENT_SECONDS,),
+    ).fetchall()
+    recent = set(rows)
+    owners = Scope(platform).owners()
+    places = [place for place, (pipeline, _) in owners.items() if (pipeline.zone, pipeline.name) in recent]
+    iceberg = Iceberg(platform.connection, platform.data)
+    return frozenset(place for place in places if iceberg.file_count(*place) > FILES_CROWDED)
 
 
 def compact(scope: Scope) -> Iterator[Step]:

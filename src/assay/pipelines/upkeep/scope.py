@@ -41,11 +41,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Scope:
-    """What is to be kept in order: one zone or all; where `dry`, nothing is changed and the steps say what would be."""
+    """What is to be kept in order: one zone or all, of the lake `only` some tables where it names them.
+
+    Where `dry`, nothing is changed and the steps say what would be.
+    """
 
     platform: Platform
     zone: str | None = None
     dry: bool = False
+    only: frozenset[Place] | None = None
 
     def covers(self, zone: str) -> bool:
         """Whether the zone is among those to be kept in order."""
@@ -57,8 +61,9 @@ class Scope:
         return [pipeline for zone in zones if self.covers(zone.name) for pipeline in zone.pipelines.values()]
 
     def tables(self) -> list[Place]:
-        """The lake's tables of the zones concerned."""
-        return sorted(place for place in lake_places(self.platform.connection) if self.covers(zone_of(place)))
+        """The lake's tables that are concerned."""
+        there = (place for place in lake_places(self.platform.connection) if self.covers(zone_of(place)))
+        return sorted(place for place in there if self.only is None or place in self.only)
 
     def owners(self) -> dict[Place, tuple[Pipeline, AnalyticalTable | None]]:
         """The pipeline of each configured table of the lake, and what makes the table where it is an analytical one."""
