@@ -221,7 +221,7 @@ class RetentionFile(Strict):
         default=None, description="The cells that findings show, since their batch came to rest; the findings stay."
     )
     snapshots: Duration = Field(
-        default="7 days", description="Earlier states of the lake's tables; never more than the latest 50."
+        default="7 days", description="Earlier states of the lake's tables; never more than the latest 25."
     )
 
     def but(self, own: RetentionFile) -> RetentionFile:
