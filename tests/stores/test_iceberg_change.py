@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import duckdb
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.stores.words import COLUMNS, PLACE, write
 
 from assay.engines.duckdb import path_list
-from assay.stores.database import Connection, connect, transaction
+from assay.stores.database import Connection, transaction
 from assay.stores.iceberg import PROPERTIES, SNAPSHOTS_KEPT, Iceberg, batch_is
-from assay.zones.types import FieldType
-
-COLUMNS = [("_batch", FieldType("integer")), ("word", FieldType("string"))]
-PLACE = ("zone.store", "words")
 
 Rows = list[tuple[int, str]]
-
-
-@pytest.fixture(scope="module")
-def connection(database: Callable[[], str]) -> Iterator[Connection]:
-    with connect(database(), autocommit=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-def lake(connection: Connection, tmp_path: Path) -> Iterator[Iceberg]:
-    made = Iceberg(connection, tmp_path)
-    with transaction(connection):
-        made.ensure(*PLACE, COLUMNS)
-    yield made
-    connection.execute("TRUNCATE iceberg_tables")
 
 
 def put(lake: Iceberg, connection: Connection, files: list[Rows], replacing: object = None) -> None:
     paths = []
     for rows in files:
-        paths.append(lake.new_file(*PLACE, "test"))
-        values = ", ".join(f"({batch}::BIGINT, '{word}')" for batch, word in rows)
-        duckdb.execute(f"COPY (SELECT * FROM (VALUES {values}) AS v (_batch, word)) TO '{paths[-1]}'")
+        paths.append(write(lake, rows))
     with transaction(connection):
         lake.put(*PLACE, paths, replacing=replacing)
 

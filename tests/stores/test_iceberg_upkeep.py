@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.stores.words import COLUMNS, PLACE, write
 
-from assay.stores.database import Connection, connect, transaction
+from assay.stores.database import Connection, transaction
 from assay.stores.iceberg import SNAPSHOTS_KEPT, Iceberg, batch_is
 from assay.stores.iceberg_upkeep import (
     FILES_LEAST,
@@ -27,31 +26,6 @@ from assay.stores.iceberg_upkeep import (
     swap,
 )
 from assay.zones.types import FieldType
-
-COLUMNS = [("_batch", FieldType("integer")), ("word", FieldType("string"))]
-PLACE = ("zone.store", "words")
-
-
-@pytest.fixture(scope="module")
-def connection(database: Callable[[], str]) -> Iterator[Connection]:
-    with connect(database(), autocommit=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-def lake(connection: Connection, tmp_path: Path) -> Iterator[Iceberg]:
-    made = Iceberg(connection, tmp_path)
-    with transaction(connection):
-        made.ensure(*PLACE, COLUMNS)
-    yield made
-    connection.execute("TRUNCATE iceberg_tables")
-
-
-def write(lake: Iceberg, rows: list[tuple[int, str]]) -> Path:
-    file = lake.new_file(*PLACE, "test")
-    values = ", ".join(f"({batch}::BIGINT, '{word}')" for batch, word in rows)
-    duckdb.execute(f"COPY (SELECT * FROM (VALUES {values}) AS v (_batch, word)) TO '{file}'")
-    return file
 
 
 def put(lake: Iceberg, connection: Connection, rows: list[tuple[int, str]], replacing: object = None) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from assay.batch import Batch
 from assay.catalog import events, queue, records
@@ -114,23 +116,14 @@ def _land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
         else:
             waiting = records.unreplaced(tx, *place)
             corrected = replaced_by(path.name, period, waiting, by_period=source.load.mode == "replace")
-            number = records.add_batch(
+            number = new_batch(
+                platform,
                 tx,
-                zone=source.zone,
-                pipeline=source.pipeline,
-                source=source.name,
-                file_name=path.name,
-                size_bytes=landed.size_bytes,
-                sha256=landed.sha256,
-                delivered_by=platform.actor,
-                config_version=platform.project.version,
-                period=period,
+                source,
+                Delivered(path.name, landed.size_bytes, landed.sha256),
+                period,
                 replaces=corrected.id if corrected else None,
-                rank=rank_of(platform.project.zones[source.zone].pipelines[source.pipeline], source),
             )
-            records.add_run(tx, number, "land", "done", 0.0, {"bytes": landed.size_bytes})
-            events.add(tx, "landed", batch=records.batch(tx, number), segment="land")
-            queue.announce(tx)
         records.add_delivery(
             tx, number, str(path.resolve()), (stat.st_size, stat.st_mtime_ns), platform.actor, duplicate=duplicate
         )
@@ -142,9 +135,48 @@ def _land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     return batch, duplicate
 
 
-def rank_of(pipeline: Pipeline, source: Source) -> int:
-    """The source's turn in its pipeline: those whose rows others refer to come first."""
-    return source_rank(pipeline, source.name)
+@dataclass(frozen=True)
+class Delivered:
+    """What was delivered: the file's name, and the size and SHA-256 of its bytes."""
+
+    file_name: str
+    size_bytes: int
+    sha256: str
+
+
+def new_batch(
+    platform: Platform,
+    tx: Connection,
+    source: Source,
+    delivered: Delivered,
+    period: str | None,
+    *,
+    replaces: int | None,
+    replay: dict[str, Any] | None = None,
+) -> int:
+    """Records a batch that has landed, for the workers to take; returns its number.
+
+    `replay` says of a batch that is another one again what the records tell of it.
+    """
+    number = records.add_batch(
+        tx,
+        zone=source.zone,
+        pipeline=source.pipeline,
+        source=source.name,
+        file_name=delivered.file_name,
+        size_bytes=delivered.size_bytes,
+        sha256=delivered.sha256,
+        delivered_by=platform.actor,
+        config_version=platform.project.version,
+        period=period,
+        origin="delivery" if replay is None else "replay",
+        replaces=replaces,
+        rank=source_rank(pipeline_of(platform, source.zone, source.pipeline), source.name),
+    )
+    records.add_run(tx, number, "land", "done", 0.0, replay or {"bytes": delivered.size_bytes})
+    events.add(tx, "landed", batch=records.batch(tx, number), segment="land", body=replay)
+    queue.announce(tx)
+    return number
 
 
 def period_of(source: Source, name: str) -> str | None:
@@ -170,8 +202,8 @@ def _worth_another_try(connection: Connection, source: Source, known: Batch, ver
     """Whether bytes that were delivered before are to be processed again.
 
     A rejected batch may fare better now: under other rules, or among other rows; a withdrawn one stands nowhere any
-    more. And a file that is the whole of a
-    source, or of a period, counts again when another one has taken its place since.
+    more. And a file that is the whole of a source, or of a period, counts again when another one has taken its place
+    since.
     """
     if known.state == "withdrawn":
         return True

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assay.batch import MOVES, Batch
-from assay.catalog import events, queue, records, upkeep
+from assay.catalog import queue, records, upkeep
 from assay.engines.duckdb import PARQUET, Engine, literal, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected, Usage
 from assay.findings import Finding
 from assay.pipelines.configurations import check_stores, under
 from assay.pipelines.difference import Difference, staging_difference
-from assay.pipelines.landing import named_source, period_of, pipeline_of, rank_of
+from assay.pipelines.landing import Delivered, named_source, new_batch, period_of
 from assay.pipelines.movement import denormalize_again
 from assay.pipelines.platform import Platform
 from assay.pipelines.review import BEYOND, gate_of
@@ -170,27 +170,17 @@ def _begin(platform: Platform, batch: Batch, source: Source, start: Start) -> in
     """Records the new batch, with what it takes over of the old one; returns its number."""
     with transaction(platform.connection) as tx:
         records.lock_batch(tx, batch.id, batch.state)
-        new = records.add_batch(
+        new = new_batch(
+            platform,
             tx,
-            zone=batch.zone,
-            pipeline=batch.pipeline,
-            source=source.name,
-            file_name=batch.file_name,
-            size_bytes=batch.size_bytes,
-            sha256=batch.sha256,
-            delivered_by=platform.actor,
-            config_version=platform.project.version,
-            period=period_of(source, batch.file_name) if start == "approve" else batch.period,
-            origin="replay",
+            source,
+            Delivered(batch.file_name, batch.size_bytes, batch.sha256),
+            period_of(source, batch.file_name) if start == "approve" else batch.period,
             replaces=batch.id,
-            rank=rank_of(pipeline_of(platform, batch.zone, batch.pipeline), source),
+            replay={"replay_of": batch.id, "from": start},
         )
-        body = {"replay_of": batch.id, "from": start}
-        records.add_run(tx, new, "land", "done", 0.0, body)
-        events.add(tx, "landed", batch=records.batch(tx, new), segment="land", body=body)
         if start != "approve":
             _take_over(platform, tx, batch, new, source, start)
-        queue.announce(tx)
         platform.record(
             tx, "replay", f"batch/{batch.id}", zone=batch.zone, new_batch=new, sha256=batch.sha256, begins_with=start,
             configuration=platform.project.version,

@@ -15,7 +15,7 @@ from assay.catalog import events, queue, records
 from assay.catalog.queue import Lease
 from assay.errors import Misconfigured, NotFound
 from assay.pipelines import configurations
-from assay.pipelines.landing import rank_of
+from assay.pipelines.order import source_rank
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 from assay.stores.lake import LakeTable, clean, quarantine, readable
@@ -130,7 +130,7 @@ def _start_anew(platform: Platform, batch: Batch, began: Project | None, lease: 
                 for table in _lake_tables(source) if source else ():
                     if table is not None and iceberg.exists(table.namespace, table.name):
                         iceberg.put(table.namespace, table.name, [], replacing=batch_is(batch.id))
-        rank = rank_of(pipeline, now) if pipeline is not None and now is not None else 0
+        rank = source_rank(pipeline, now.name) if pipeline is not None and now is not None else 0
         records.start_anew(tx, batch, platform.project.version, rank)
         body = {"from": batch.config_version, "to": platform.project.version, "why": why}
         events.add(tx, "restarted", batch=batch, body=body)
