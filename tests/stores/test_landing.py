@@ -178,6 +178,14 @@ def test_any_changed_bit_of_head_or_body_is_told(tmp_path_factory: pytest.TempPa
         assert isinstance(error, Damaged | Unavailable)
 
 
+def test_a_changed_number_of_the_key_is_told(tmp_path: Path) -> None:
+    sha256 = put(tmp_path, SECRET)
+    path = only(tmp_path, "heads")
+    path.write_bytes(path.read_bytes().replace(b'"key": 1', b'"key": 3'))
+    with pytest.raises(Damaged):
+        got(tmp_path, sha256)
+
+
 def _head(text: bytes) -> tuple[dict[str, object], bytes]:
     fields = json.loads(text)
     return fields, base64.b64decode(fields.pop("wrapped"))

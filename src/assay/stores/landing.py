@@ -252,7 +252,7 @@ class Landing:
         except FileNotFoundError:
             return False
         data_key, content = _opened(head, key)
-        if content.hex() != sha256:
+        if content.hex() != sha256 or head.key != key.number:
             raise Broken
         body = self._body(zone, head.body)
         if not body.exists():
