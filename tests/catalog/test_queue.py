@@ -212,6 +212,9 @@ def test_a_killed_owners_batch_is_given_out_at_once(board: Board) -> None:
         assert found.batch == number and found.fence > lost.fence
         with pytest.raises(LeaseLost), transaction(board.connection) as tx:
             records.lock_batch(tx, number, "landed", lost)
+        assert queue.note_failure(board.connection, lost, "approve", ValueError("too late")) is None
+        assert records.batch(board.connection, number).state == "landed"
+        assert queue.failure(board.connection, number) is None
 
 
 FROZEN = """

@@ -77,6 +77,22 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     assert caught.value.line == 3
 
 
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ("{property: thousandsSign, value: '.'}", 'the "." of'),
+        ("{property: decimalSign, value: ','}, {property: thousandsSign, value: ','}", 'the "," of'),
+        ("{property: trueWords, value: [Yes, X]}, {property: falseWords, value: [no, ' x']}", '"x" of'),
+    ],
+)
+def test_signs_and_words_that_could_mean_two_things_are_refused(tmp_path: Path, properties: str, words: str) -> None:
+    path = tmp_path / "small.odcs.yaml"
+    path.write_text(f"{SMALL}        customProperties: [{properties}]\n")
+    with pytest.raises(Misconfigured, match="could ") as caught:
+        load_contract(path)
+    assert caught.value.what.startswith(words) and caught.value.line == 13
+
+
 @pytest.mark.parametrize("mark", ["1", "5)", "-", "a.", ""])
 def test_a_footnote_mark_that_could_be_a_part_of_the_number_is_refused(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "small.odcs.yaml"

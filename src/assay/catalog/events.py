@@ -84,11 +84,9 @@ def unread(connection: Connection, reader: str, *, limit: int = 500) -> list[Eve
 
     Nothing that is still to come can stand before the last of them.
     """
+    begin(connection, [reader])
     place = connection.execute(
-        "INSERT INTO assay.event_reader (name, transaction, id) "
-        "VALUES (%s, pg_snapshot_xmin(pg_current_snapshot()), 0) "
-        "ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING transaction::text, id",
-        (reader,),
+        "SELECT transaction::text, id FROM assay.event_reader WHERE name = %s", (reader,)
     ).fetchone()
     assert place is not None
     found = connection.execute(

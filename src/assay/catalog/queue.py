@@ -200,8 +200,10 @@ def announce(connection: Connection) -> None:
     connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
-def note_failure(connection: Connection, lease: Lease, segment: str, error: BaseException) -> bool:
+def note_failure(connection: Connection, lease: Lease, segment: str, error: BaseException) -> bool | None:
     """Records why a segment failed; returns whether the batch is tried again by itself.
+
+    None, and nothing is recorded, where somebody else took the batch over: it is no longer this worker's failure.
 
     What was unavailable is tried again, later each time (1 s, 2 s, 4 s, ... 5 minutes); anything else, and what was
     unavailable for long, waits until somebody has mended the cause.
@@ -222,7 +224,7 @@ def note_failure(connection: Connection, lease: Lease, segment: str, error: Base
             "owner": lease.owner,
         },
     ).fetchone()
-    return row == (False,)
+    return None if row is None else not row[0]
 
 
 def take_up(

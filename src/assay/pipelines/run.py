@@ -146,6 +146,8 @@ def _record_failure(platform: Platform, batch: Batch, segment: str, error: Excep
         return
     with transaction(platform.connection) as tx:
         again = queue.note_failure(tx, lease, segment, error)
+        if again is None:
+            return
         attempt = {"fence": lease.fence, "version": platform.project.version}
         told = {"error": type(error).__name__, "words": observe.words_of(error)}
         events.add(tx, "retrying" if again else "failed", batch=batch, segment=segment, body={**attempt, **told})

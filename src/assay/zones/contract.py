@@ -445,6 +445,7 @@ def _field(
         here, where = (extras, place) if name in extras else (defaults, place[:2])
         return _one_of(document, name, here.get(name, "accept"), ("accept", "reject"), where)
 
+    _tell_apart(document, extras, name, place)
     header = raw.get("physicalName") or name
     names = [header, *([raw["businessName"]] if raw.get("businessName") else []), *extras.get("aliases", ())]
     return Field(
@@ -481,6 +482,22 @@ def _field(
         classification=raw.get("classification"),
         line=line,
     )
+
+
+def _tell_apart(document: Document, extras: dict[str, Any], name: str, place: tuple[str | int, ...]) -> None:
+    """Refuses signs and words of a field that could mean two things."""
+    decimal, thousands = extras.get("decimalSign", "."), extras.get("thousandsSign")
+    if decimal == thousands:
+        raise Misconfigured(
+            f'the "{thousands}" of {name} could separate decimals or thousands', file=document.path,
+            line=_extra_line(document, "thousandsSign", place), expected="two different signs",
+        )  # fmt: skip
+    words = [{str(word).strip().casefold() for word in extras.get(key, ())} for key in ("trueWords", "falseWords")]
+    for word in sorted(words[0] & words[1]):
+        raise Misconfigured(
+            f'"{word}" of {name} could mean true or false', file=document.path,
+            line=_extra_line(document, "falseWords", place), expected="words of which each means one of the two",
+        )  # fmt: skip
 
 
 def _marks(document: Document, value: Iterable[Any], place: tuple[str | int, ...]) -> tuple[str, ...]:
