@@ -27,15 +27,17 @@ from assay.catalog import events, records
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Usage
 from assay.pipelines.landing import pipeline_of
+from assay.pipelines.maintain import maintain
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.query import ask
-from assay.pipelines.run import ingest
+from assay.pipelines.run import alone, ingest
 from assay.pipelines.withdraw import preview, withdraw
 from assay.segments.relations import lake_select
-from assay.stores.database import transaction
+from assay.stores.database import one, transaction
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake import clean, quarantine, readable
+from assay.stores.shadow import shadow_schema
 from assay.zones.project import load_project
 from shop_project import TILL, Shop
 
@@ -209,6 +211,17 @@ def test_what_a_batch_overwrote_comes_back_and_a_later_word_stays(filled: Shop) 
         assert records.decisions(platform.connection, second)[0]["decision"] == "withdraw"
         left = platform.connection.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'assay_shadow%'").fetchall()
         assert left == [], "the shadow is gone"
+
+
+def test_what_a_killed_withdrawal_was_making_is_dropped_once_nobody_is_at_it(filled: Shop) -> None:
+    schema = shadow_schema("shop", "sales")
+    with filled.opened() as platform, filled.opened() as other:
+        platform.connection.execute(f'CREATE SCHEMA "{schema}"; CREATE TABLE "{schema}".sale (number bigint)'.encode())
+        with alone(other, "shop", "sales"):
+            assert [step.words for step in maintain(platform, only=["orphans"]).steps if "killed" in step.words] == []
+        (step,) = (one for one in maintain(platform, only=["orphans"]).steps if "killed" in one.words)
+        assert step.subject == "shop/sales" and "were dropped" in step.words
+        assert one(platform.connection, "SELECT count(*) FROM pg_namespace WHERE nspname = %s", schema) == 0
 
 
 def test_the_same_bytes_delivered_after_a_withdrawal_are_a_new_batch(filled: Shop) -> None:

@@ -7,7 +7,8 @@ import time
 from assay.catalog import events
 from assay.engines.duckdb import connect as engine_connect
 from assay.pipelines.platform import Platform
-from assay.stores.database import advisory_key, transaction
+from assay.pipelines.run import pipeline_key
+from assay.stores.database import transaction
 from assay.zones.project import Pipeline
 
 #: A table as the zone's SQL names it: (operational, sale), (reference, published, currency).
@@ -25,7 +26,7 @@ def recompute(platform: Platform, pipeline: Pipeline, changed: set[Name], why: s
 
     zone = platform.project.zones[pipeline.zone]
     started = time.monotonic()
-    key = advisory_key("pipeline", pipeline.zone, pipeline.name)
+    key = pipeline_key(pipeline.zone, pipeline.name)
     with platform.scratch() as scratch, transaction(platform.connection) as tx:
         tx.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
         iceberg = Iceberg(tx, platform.data)

@@ -45,6 +45,11 @@ class Result:
     ours: bool = True
 
 
+def pipeline_key(zone: str, pipeline: str) -> int:
+    """The advisory lock of a pipeline's tables: batches in work share it, whoever makes tables anew has it alone."""
+    return advisory_key("pipeline", zone, pipeline)
+
+
 class Superseded(Misconfigured):
     """Another configuration is applied than the one at hand."""
 
@@ -55,7 +60,7 @@ def turn(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
 
     Held by the session, so a dead process holds nothing. Raises `Misconfigured` when the configuration was changed.
     """
-    key = advisory_key("pipeline", zone, pipeline)
+    key = pipeline_key(zone, pipeline)
     platform.connection.execute("SELECT pg_advisory_lock_shared(%s)", (key,))
     try:
         check_applied(platform)
@@ -71,7 +76,7 @@ def alone(platform: Platform, zone: str, pipeline: str) -> Iterator[None]:
 
     Held by the session. Raises `Unavailable` when batches are in work for longer than a minute.
     """
-    connection, key = platform.connection, advisory_key("pipeline", zone, pipeline)
+    connection, key = platform.connection, pipeline_key(zone, pipeline)
     connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'".encode())
     try:
         connection.execute("SELECT pg_advisory_lock(%s)", (key,))

@@ -189,11 +189,15 @@ class Shadow:
         return standing(table), self.made(table)
 
 
+def shadow_schema(zone: str, pipeline: str) -> str:
+    """The schema where the tables of a pipeline are made anew."""
+    return f"assay_shadow_{advisory_key('shadow', zone, pipeline):x}"
+
 
 @contextmanager
 def shadow(connection: Connection, zone: str, pipeline: str, tables: Iterable[OperationalTable]) -> Iterator[Shadow]:
     """Empty copies of tables of a pipeline, gone afterwards; what a killed process left of them goes first."""
-    schema = f"assay_shadow_{advisory_key('shadow', zone, pipeline):x}"
+    schema = shadow_schema(zone, pipeline)
     made = Shadow(connection, schema, tables)
     with transaction(connection) as tx:
         _drop(tx, made)

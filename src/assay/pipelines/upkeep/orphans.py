@@ -15,18 +15,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from psycopg import sql
+
 from assay.batch import FINAL
 from assay.catalog import upkeep
 from assay.errors import AssayError, Misconfigured
+from assay.pipelines.run import pipeline_key
 from assay.pipelines.upkeep.scope import Scope, Step, zone_of
 from assay.stores import data_folder
-from assay.stores.database import advisory_key, one, transaction
+from assay.stores.database import advisory_key, execute, one, transaction
 from assay.stores.iceberg import Iceberg, plain
 from assay.stores.iceberg_upkeep import needed_files
 from assay.stores.lake_schema import lake_places
 from assay.stores.lake_use import used_since
 from assay.stores.landing import keep_away
 from assay.stores.scratch import sweep
+from assay.stores.shadow import shadow_schema
 
 #: A file's time is its machine's, a process's beginning is the database's: so far apart the two clocks may be.
 CLOCKS = timedelta(minutes=10)
@@ -51,6 +55,7 @@ def orphans(scope: Scope) -> Iterator[Step]:
         yield from _lake(scope, zone, folder)
     for zone, folder in scope.folders("landing"):
         yield from _landing(scope, zone, folder)
+    yield from _shadows(scope)
     if scope.zone is None:
         yield from _configurations(scope)
         yield from _scratch(scope)
@@ -79,6 +84,21 @@ def _lake(scope: Scope, zone: str, folder: Path) -> Iterator[Step]:
     yield from _sweep(scope, f"lake/{zone}", folder, loose)
     if not scope.dry:
         _remove_empty_folders(scope, zone, folder)
+
+
+def _shadows(scope: Scope) -> Iterator[Step]:
+    """Drops the tables that a killed withdrawal or rebuild was making anew; whoever is at one holds the pipeline."""
+    for pipeline in scope.pipelines():
+        schema = shadow_schema(pipeline.zone, pipeline.name)
+        with transaction(scope.platform.connection) as tx:
+            if not one(tx, "SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
+                continue
+            if not one(tx, "SELECT pg_try_advisory_xact_lock(%s)", pipeline_key(pipeline.zone, pipeline.name)):
+                continue
+            if not scope.dry:
+                execute(tx, sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        words = f"tables that a killed withdrawal or rebuild left {'can be' if scope.dry else 'were'} dropped"
+        yield Step("orphans", f"{pipeline.zone}/{pipeline.name}", words)
 
 
 def _needed(scope: Scope, zone: str, folder: Path) -> set[str]:
