@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.engines import duckdb as engines
 from assay.engines.duckdb import EngineFailed, connect
 from assay.errors import Unavailable
 
@@ -72,3 +73,20 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
             assert engine.rows(f"SELECT min(n), max(n), count(*) FROM read_parquet('{file}')") == [
                 (number, number, 100)
             ]
+
+
+def test_an_engine_that_was_ready_is_new_and_has_the_limits_of_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_ready", None)
+    engines.keep_ready()
+    seen = []
+    for number in range(3):
+        (folder := tmp_path / str(number)).mkdir()
+        with engines.connect(folder, memory_limit=f"{number + 1}00MB", threads=1) as engine:
+            settings = "current_setting('temp_directory'), current_setting('memory_limit'), current_setting('threads')"
+            seen.append(engine.row(f"SELECT {settings}, current_setting('enable_external_file_cache')"))
+            assert engine.rows("SELECT table_name FROM duckdb_tables()") == []
+            engine.run("CREATE TABLE left_behind AS SELECT 1 AS a")
+    assert [one[0] for one in seen] == [str(tmp_path / f"{number}/spill") for number in range(3)]
+    assert len({one[1] for one in seen}) == 3 and {one[2:] for one in seen} == {(1, False)}

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 
 from assay.catalog import queue
+from assay.engines.duckdb import keep_ready
 from assay.errors import AssayError
 from assay.orchestration.link import Place, configured, with_platform
 from assay.orchestration.stop import Stop
@@ -26,6 +27,7 @@ def work(place: Place, stop: Stop) -> None:
 
 
 def _shift(platform: Platform, stop: Stop) -> None:
+    keep_ready()
     with at_work(platform, "service") as worker:
         platform.connection.execute(f"LISTEN {queue.CHANNEL}".encode())
         log.debug("%s is ready", worker.name)
