@@ -255,6 +255,26 @@ def test_a_stronger_source_keeps_its_rows_and_both_sides_still_add_up(
 
 
 @pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("first", ["ledger", "card"])
+def test_a_row_that_two_sources_bring_alike_belongs_to_the_stronger_whoever_came_first(
+    first: str, connection: Connection, tables: dict[str, OperationalTable], tmp_path: Path
+) -> None:
+    rules = {
+        "ledger": Rules("ledger", "upsert", (), (), not_weaker=("ledger",)),
+        "card": Rules("card", "upsert", (), ("ledger",), not_weaker=("ledger", "card")),
+    }
+    for number, name in enumerate(sorted(rules, key=lambda name: name != first), start=1):
+        row = [(1, "2025-01", 10, None)]
+        with connection.transaction():
+            merge(connection, [brought(tmp_path, tables["line"], row, number, name)], rules[name], {})
+    later = [brought(tmp_path, tables["line"], [(1, "2025-01", 99, None)], 3, "card")]
+    with connection.transaction():
+        merged, _ = merge(connection, later, rules["card"], {})["line"]
+    assert merged.updated == 0
+    assert connection.execute("SELECT amount, _source FROM zone.line").fetchall() == [(Decimal(10), "ledger")]
+
+
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize("already", [[], [(9, "2025-01", 1, None)]])
 def test_a_table_that_does_not_hold_what_was_counted_is_rejected(
     already: list[Row], connection: Connection, tables: dict[str, OperationalTable], tmp_path: Path

@@ -100,6 +100,8 @@ class Merged:
 class Rules:
     """How rows meet those that are there: the source's load mode, and the sources that it may not overwrite.
 
+    A row that any source not in `not_weaker` brought becomes the source's, also where both say the same: so it does
+    not depend on who came first which source a row belongs to, and what may overwrite it.
     `replays` is the batch whose place the rows take: those that they repeat become theirs, and in mode `append`
     the facts that they do not repeat go. Rows of the batches in `later` came after that place, and stay.
     """
@@ -110,6 +112,7 @@ class Rules:
     stronger: tuple[str, ...]
     replays: int | None = None
     later: tuple[int, ...] = ()
+    not_weaker: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -117,7 +120,8 @@ class Rules:
     ) -> Rules:
         """The rules of a source; one that the precedence does not name is weaker than all that it names."""
         place = strength(source.name, precedence)
-        return Rules(source.name, source.load.mode, source.load.by, precedence[:place], replays, later)
+        not_weaker = precedence[: place + 1] if source.name in precedence else ()
+        return Rules(source.name, source.load.mode, source.load.by, precedence[:place], replays, later, not_weaker)
 
     def appends(self, table: OperationalTable) -> bool:
         """Whether the table's rows are facts that are only ever added.
@@ -290,11 +294,14 @@ def _column(connection: Connection, query: sql.Composed) -> list[Any]:
 
 
 def _update(connection: Connection, one: Incoming, rules: Rules) -> int:
-    """Updates the rows that differ; an unchanged row keeps the batch that made it, unless that is replayed."""
+    """Updates the rows that differ; an unchanged row keeps the batch that made it, unless that is replayed, or came
+    from a weaker source."""
     rest = [name for name in one.columns if name not in one.key]
-    differing = []
+    differing: list[sql.Composable] = []
     if rest and not rules.appends(one.table):
         differing.append(sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(names(rest, "t"), names(rest, "s")))
+    if rules.not_weaker and not rules.appends(one.table):
+        differing.append(_from_none_of(rules.not_weaker))
     if rules.replays is not None:
         differing.append(_replayed(rules))
     if not differing:
@@ -366,11 +373,16 @@ def _may_overwrite(rules: Rules) -> sql.Composable:
     """SQL: the row in the table `t` comes neither from a source that the pipeline trusts more, nor from later on."""
     conditions: list[sql.Composable] = []
     if rules.stronger:
-        stronger = sql.SQL(", ").join(sql.Literal(name) for name in rules.stronger)
-        conditions.append(sql.SQL("t._source <> ALL(ARRAY[{}])").format(stronger))
+        conditions.append(_from_none_of(rules.stronger))
     if rules.later:
         conditions.append(sql.SQL("t._batch <> ALL({})").format(sql.Literal(list(rules.later))))
     return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+
+
+def _from_none_of(sources: tuple[str, ...]) -> sql.Composed:
+    """SQL: the row in the table `t` comes from none of these sources."""
+    names = sql.SQL(", ").join(sql.Literal(name) for name in sources)
+    return sql.SQL("t._source <> ALL(ARRAY[{}])").format(names)
 
 
 # --- counting --------------------------------------------------------------------------------------------------
