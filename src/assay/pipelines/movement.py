@@ -19,8 +19,10 @@ from assay.errors import Rejected
 from assay.findings import Finding
 from assay.flow import GATE, movement
 from assay.pipelines import observe
+from assay.pipelines.handles import denials_on_record, handed
 from assay.pipelines.landing import pipeline_of, source_of
 from assay.pipelines.platform import Platform
+from assay.security.principals import Segment
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
 from assay.stores.canonical import strength
@@ -55,7 +57,11 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
     assert step.before is not None
     attempt = {"fence": lease.fence, "version": platform.project.version}
     events.add(platform.connection, "started", batch=batch, segment=segment, body=attempt)
-    with observe.segment_at_work(batch, segment) as seen, platform.scratch() as scratch:
+    with (
+        denials_on_record(platform, Segment(batch.zone, segment), batch=batch.id),
+        observe.segment_at_work(batch, segment) as seen,
+        platform.scratch() as scratch,
+    ):
         outcome = _prepare(platform, batch, source, segment, scratch)
         with transaction(platform.connection) as tx:
             records.lock_batch(tx, batch.id, step.before, lease)
@@ -86,7 +92,8 @@ def denormalize_again(platform: Platform, batch: Batch) -> None:
     """
     source = source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
     started = time.monotonic()
-    with platform.scratch() as scratch:
+    who = Segment(batch.zone, "denormalize")
+    with denials_on_record(platform, who, batch=batch.id), platform.scratch() as scratch:
         outcome = _prepare(platform, batch, source, "denormalize", scratch)
         with transaction(platform.connection) as tx:
             records.lock_batch(tx, batch.id, "done")
@@ -145,20 +152,22 @@ def _with_contract(segment: str, source: Source, detail: dict[str, Any]) -> dict
 
 
 def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scratch: Path) -> Outcome:
+    """Runs a segment over what it is handed; nobody sees what it made until that is committed."""
     from assay.stores.iceberg import Iceberg
 
-    iceberg = Iceberg(platform.connection, platform.data)
+    pipeline = platform.project.zones[batch.zone].pipelines[batch.pipeline]
+    lake = handed(platform, pipeline, segment, Iceberg(platform.connection, platform.data), source=source)
     limit, attaches = platform.project.target.memory_limit, segment in ("conform", "denormalize")
     with engine_connect(scratch, memory_limit=limit, postgres=attaches) as engine:
         if segment == "approve":
             from assay.segments import approve
 
             landed = platform.landed(batch, scratch)
-            return approve.prepare(batch, source, landed, engine, iceberg, scratch)
+            return approve.prepare(batch, source, landed, engine, lake, scratch)
         if segment == "clean":
             from assay.segments import clean
 
-            return clean.prepare(batch, source, engine, iceberg, scratch)
+            return clean.prepare(batch, source, engine, lake, scratch)
         from assay.pipelines import refresh
 
         zone = platform.project.zones[batch.zone]
@@ -173,7 +182,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
                 platform.project,
                 source,
                 engine,
-                iceberg,
+                lake,
                 platform.url,
                 scratch,
                 refresh.tracked(platform.project, zone),
@@ -187,7 +196,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
             platform.project,
             source,
             engine,
-            iceberg,
+            lake,
             platform.url,
             scratch,
             _touched(platform, batch),

@@ -93,10 +93,21 @@ class Platform:
         return self.data / "audit" / "checkpoints.jsonl"
 
     def record(
-        self, tx: Connection, action: str, resource: str, *, zone: str | None, outcome: Outcome = "done", **detail: Any
+        self,
+        tx: Connection,
+        action: str,
+        resource: str,
+        *,
+        zone: str | None,
+        outcome: Outcome = "done",
+        by: str | None = None,
+        **detail: Any,
     ) -> None:
-        """Puts what the actor does on the audit chain, as the last statement of the transaction that does it."""
-        self._recorded.append(append(tx, Entry(self.actor, action, resource, outcome, zone, detail)))
+        """Puts what the actor does on the audit chain, as the last statement of the transaction that does it.
+
+        `by` names somebody else who did it: a segment.
+        """
+        self._recorded.append(append(tx, Entry(by or self.actor, action, resource, outcome, zone, detail)))
 
     def vouch(self) -> None:
         """Signs the audit chain as far as it has come, when this process has added to it."""

@@ -10,6 +10,7 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.engines.duckdb import quoted
 from assay.errors import Rejected
 from assay.findings import masked
+from assay.pipelines.handles import handed
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 from assay.stores.lake import clean
@@ -53,7 +54,10 @@ def trial(platform: Platform, batch: Batch, source: Source) -> tuple[tuple[Table
         return (), None
     with platform.scratch() as scratch:
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
-            lake = Iceberg(platform.connection, platform.data)
+            pipeline = platform.project.zones[batch.zone].pipelines[batch.pipeline]
+            lake = handed(
+                platform, pipeline, "conform", Iceberg(platform.connection, platform.data), source=source
+            )
             outcome = conform.prepare(
                 batch, platform.project, source, engine, lake, platform.url, scratch, {}, lambda *_: None
             )
