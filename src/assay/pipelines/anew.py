@@ -102,7 +102,7 @@ def made_anew(
         ) as made,
         engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine,
     ):
-        engine.attach_postgres(platform.url)
+        engine.attach_postgres(platform.reader_url(pipeline.zone))
         sight = Sight(made.places, gone)
         work = _Work(platform, pipeline, engine, scratch, made, sight)
         for batch in standing if affected else ():

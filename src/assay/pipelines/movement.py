@@ -27,6 +27,7 @@ from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
 from assay.stores.canonical import strength
 from assay.stores.database import Connection, transaction
+from assay.stores.zone_roles import acting_as
 from assay.zones.project import Source
 
 
@@ -39,7 +40,7 @@ def decide(platform: Platform, batch: Batch, lease: Lease) -> None:
         "released" if isinstance(decided, Approved) else "held" if isinstance(decided, Held) else "rejected"
     )
     why = decided.why if isinstance(decided, Held) else None
-    with transaction(platform.connection) as tx:
+    with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
         records.lock_batch(tx, batch.id, GATE, lease)
         records.move(tx, batch.id, GATE, after)
         events.add(tx, after, batch=batch, body={"why": why, "by": None} if why else {"by": None})
@@ -63,7 +64,7 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
         platform.scratch() as scratch,
     ):
         outcome = _prepare(platform, batch, source, segment, scratch)
-        with transaction(platform.connection) as tx:
+        with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
             records.lock_batch(tx, batch.id, step.before, lease)
             outcome.commit(tx)
             records.add_findings(tx, batch.id, segment, outcome.findings)
@@ -95,7 +96,7 @@ def denormalize_again(platform: Platform, batch: Batch) -> None:
     who = Segment(batch.zone, "denormalize")
     with denials_on_record(platform, who, batch=batch.id), platform.scratch() as scratch:
         outcome = _prepare(platform, batch, source, "denormalize", scratch)
-        with transaction(platform.connection) as tx:
+        with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
             records.lock_batch(tx, batch.id, "done")
             outcome.commit(tx)
             body = {"seconds": time.monotonic() - started, "again": True, "by": platform.actor}
@@ -183,7 +184,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
                 source,
                 engine,
                 lake,
-                platform.url,
+                platform.reader_url(batch.zone),
                 scratch,
                 refresh.tracked(platform.project, zone),
                 remember,
@@ -197,7 +198,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
             source,
             engine,
             lake,
-            platform.url,
+            platform.reader_url(batch.zone),
             scratch,
             _touched(platform, batch),
         )
@@ -240,7 +241,7 @@ def _touched(platform: Platform, batch: Batch) -> dict[str, dict[str, list[Any]]
 
 def reject(platform: Platform, batch: Batch, segment: str, error: Rejected, lease: Lease, seconds: float) -> None:
     """Ends the batch with its findings; nothing of it moves on."""
-    with transaction(platform.connection) as tx:
+    with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
         records.lock_batch(tx, batch.id, batch.state, lease)
         records.add_findings(tx, batch.id, segment, error.findings)
         detail = {"what": error.what, "rows_total": error.rows_total, "rows_affected": error.rows_affected}

@@ -61,6 +61,12 @@ class Platform:
 
         return Landing(self.data, self.keys)
 
+    def reader_url(self, zone: str) -> str:
+        """The URL under which the engine reads what a zone may read in PostgreSQL, and nothing else."""
+        from assay.pipelines.walls import reader_url
+
+        return reader_url(self.project, self.url, self.connection, zone)
+
     def landed(self, batch: Batch, scratch: Path) -> Path:
         """The delivered bytes of a batch, in the clear: a file in `scratch`, which is private and soon gone.
 
@@ -140,10 +146,15 @@ def opened(project: Project, *, migrated: bool = True, user: User | None = None)
         connection = connect(url, autocommit=True)
         try:
             with failures_as_ours(), disk_failures_as_ours():
-                if migrated and current(connection) != HEAD:
+                earlier = migrated and current(connection) != HEAD
+                if earlier:
                     migrate(url)
                 who = user or current_user(project, connection)
                 platform = Platform(project, url, connection, who.name, who)
+                if earlier:
+                    from assay.pipelines.walls import mend
+
+                    mend(platform)
                 try:
                     yield platform
                 except AssayError:

@@ -11,6 +11,7 @@ from assay.pipelines.platform import Platform
 from assay.pipelines.run import pipeline_key
 from assay.security.principals import Segment
 from assay.stores.database import transaction
+from assay.stores.zone_roles import acting_as
 from assay.zones.project import Pipeline
 
 #: A table as the zone's SQL names it: (operational, sale), (reference, published, currency).
@@ -35,11 +36,12 @@ def recompute(platform: Platform, pipeline: Pipeline, changed: set[Name], why: s
         lake = handed(platform, pipeline, who.name, Iceberg(tx, platform.data))
         limit = platform.project.target.memory_limit
         with engine_connect(scratch, memory_limit=limit, postgres=True) as engine:
-            engine.attach_postgres(platform.url)
+            engine.attach_postgres(platform.reader_url(zone.name))
             made = denormalize.recompute(
                 platform.project, zone, pipeline.name, lambda parts: bool(parts & changed), engine, lake, scratch
             )
-            denormalize.put(lake, made, "recompute")
+            with acting_as(tx, zone.name):
+                denormalize.put(lake, made, "recompute")
         names = [one.table.name for one in made]
         if names:
             body = {"tables": names, "why": why, "seconds": time.monotonic() - started}

@@ -14,6 +14,7 @@ from assay.pipelines.handles import handed
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 from assay.stores.lake import clean
+from assay.stores.zone_roles import acting_as
 
 if TYPE_CHECKING:
     from assay.zones.project import Source
@@ -58,11 +59,10 @@ def trial(platform: Platform, batch: Batch, source: Source) -> tuple[tuple[Table
             lake = handed(
                 platform, pipeline, "conform", Iceberg(platform.connection, platform.data), source=source
             )
-            outcome = conform.prepare(
-                batch, platform.project, source, engine, lake, platform.url, scratch, {}, lambda *_: None
-            )
+            url = platform.reader_url(batch.zone)
+            outcome = conform.prepare(batch, platform.project, source, engine, lake, url, scratch, {}, lambda *_: None)
         try:
-            with transaction(platform.connection) as tx, tx.transaction(force_rollback=True):
+            with transaction(platform.connection) as tx, tx.transaction(force_rollback=True), acting_as(tx, batch.zone):
                 outcome.commit(tx)
         except Rejected as error:
             return (), error.what
