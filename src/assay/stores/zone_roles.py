@@ -129,10 +129,11 @@ def drop_steps(connection: Connection, zone: str, phase: int) -> tuple[Step, ...
 
 def records_open(connection: Connection) -> bool:
     """Whether the writing roles may record what they do."""
+    rights = {table: words.split(", ")[0] for table, words in _RECORDS.items()}
     row = connection.execute(
-        "SELECT r.oid IS NOT NULL AND coalesce(has_table_privilege(r.oid, 'iceberg_tables', 'UPDATE'), false) "
-        "FROM (SELECT) AS one LEFT JOIN pg_roles AS r ON r.rolname = %s",
-        (movements_role(connection),),
+        "SELECT coalesce(bool_and(has_table_privilege(r.oid, t.name, t.first_right)), false) FROM pg_roles AS r, "
+        "unnest(%s::text[], %s::text[]) AS t (name, first_right) WHERE r.rolname = %s",
+        (list(rights), list(rights.values()), movements_role(connection)),
     ).fetchone()
     return row == (True,)
 
