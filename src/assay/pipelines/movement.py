@@ -64,12 +64,12 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
         platform.scratch() as scratch,
     ):
         outcome = _prepare(platform, batch, source, segment, scratch)
+        odd = () if outcome.profile is None else _oddities(platform.connection, batch, source, outcome.profile)
         with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
             records.lock_batch(tx, batch.id, step.before, lease)
             outcome.commit(tx)
-            records.add_findings(tx, batch.id, segment, outcome.findings)
+            records.add_findings(tx, batch.id, segment, (*outcome.findings, *odd))
             if outcome.profile is not None:
-                records.add_findings(tx, batch.id, segment, _oddities(tx, batch, source, outcome.profile))
                 records.add_profile(tx, batch.id, outcome.profile)
             for tally in (*outcome.tallies, *outcome.late_tallies):
                 records.add_tally(tx, batch.id, tally)
@@ -128,11 +128,13 @@ def leave_staging(platform: Platform, tx: Connection, source: Source, number: in
         iceberg.put(table.namespace, table.name, [], replacing=batch_is(number))
 
 
-def _oddities(tx: Connection, batch: Batch, source: Source, profile: Profile) -> tuple[Finding, ...]:
+def _oddities(
+    connection: Connection, batch: Batch, source: Source, profile: Profile
+) -> tuple[Finding, ...]:
     """What is odd about the batch beside the earlier ones of its source."""
     from assay.stewardship.history import Earlier, compare
 
-    rows = records.profiles(tx, batch, profile.fingerprint, limit=source.checks.batches)
+    rows = records.profiles(connection, batch, profile.fingerprint, limit=source.checks.batches)
     mode = source.load.mode
     seen: set[str | None] = set()
     history = []
