@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from assay.stores.database import connect, server
+from assay.stores.postgres_owner import OWNER
+from assay.stores.postgres_server import running
 from shop_project import Shop
 
 NUMBERS = itertools.count()
@@ -17,15 +19,17 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     """Makes databases that hold assay's empty metadata tables; gives their URLs."""
     from assay.catalog.migrate import migrate
 
-    with server("embedded", tmp_path_factory.mktemp("server")) as url:
+    folder = tmp_path_factory.mktemp("server")
+    with server("embedded", folder) as url, running(folder / "postgres") as superuser:
         base, _, _ = url.rpartition("/")
-        with connect(url, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE migrated")
+        with connect(superuser, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE migrated OWNER {OWNER}".encode())
             migrate(f"{base}/migrated")
 
             def make() -> str:
                 name = f"shop_{next(NUMBERS)}"
-                connection.execute(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy".encode())
+                copied = f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE migrated STRATEGY file_copy"
+                connection.execute(copied.encode())
                 return f"{base}/{name}"
 
             yield make

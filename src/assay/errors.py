@@ -146,9 +146,21 @@ class Held(AssayError):
 
 
 class Denied(AssayError):
-    """A policy says no."""
+    """A policy says no; `action` is what was asked for, where that has a name."""
 
     exit_code = 5
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        action: str | None = None,
+        where: str | None = None,
+        expected: str | None = None,
+        next: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, expected=expected, next=next)
+        self.action = action
 
 
 class NotFound(AssayError):

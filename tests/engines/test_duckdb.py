@@ -14,12 +14,18 @@ from assay.engines.duckdb import EngineFailed, connect
 from assay.errors import Unavailable
 
 
-@pytest.mark.parametrize("password", ["hunter2", "hun%40ter2", "hun@ter2"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(f"postgresql://somebody:{word}@127.0.0.1:1/nothing" for word in ("hunter2", "hun%40ter2", "hun@ter2")),
+        *(f"host=127.0.0.1 port=1 user=x password={word}" for word in ("hunter2", r"'hun \' ter2'", "h@ter2")),
+    ],
+)
 def test_a_postgres_that_is_not_there_is_unavailable_and_its_password_is_not_printed(
-    tmp_path: Path, password: str
+    tmp_path: Path, place: str
 ) -> None:
     with connect(tmp_path) as engine, pytest.raises(Unavailable) as caught:
-        engine.attach_postgres(f"postgresql://somebody:{password}@127.0.0.1:1/nothing")
+        engine.attach_postgres(place)
     assert str(caught.value).startswith("PostgreSQL did not answer: co")
     # The chain of causes is printed with a trace: the engine's own exception must not be in it.
     said = "".join(traceback.format_exception(caught.value))

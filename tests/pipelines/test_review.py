@@ -214,6 +214,7 @@ def test_a_steward_may_be_on_holiday_for_weeks_while_assay_is_upgraded(gated: Pl
         tx.execute("CREATE SCHEMA assay")
         for table in ("iceberg_tables", "iceberg_namespace_properties"):  # the lake's catalog is nobody's to migrate
             tx.execute(f"ALTER TABLE newer.{table} SET SCHEMA assay".encode())
+            tx.execute(f"DROP POLICY owner ON {table}; DROP POLICY zone ON {table}".encode())
         config = Config()
         config.set_main_option("script_location", str(Path(migrating.__file__).parent / "migrations"))
         config.attributes["connection"] = lend(tx)

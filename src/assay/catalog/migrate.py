@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.stores.database import Connection, advisory_key, connect, lend, transaction
+from assay.stores.database import Connection, advisory_key, connect, lend, one, transaction
 from assay.stores.iceberg import CATALOG_TABLES
 
 #: The newest migration; a database at this revision needs no Alembic, whose import alone takes a second.
-HEAD = "0006"
+HEAD = "0007"
 
 
 def current(connection: Connection) -> str | None:
@@ -27,7 +27,8 @@ def migrate(url: str) -> bool:
             if current(connection) == HEAD:
                 return False
             connection.execute("CREATE SCHEMA IF NOT EXISTS assay")
-            connection.execute(CATALOG_TABLES.encode())
+            if one(connection, "SELECT to_regclass('iceberg_tables')") is None:
+                connection.execute(CATALOG_TABLES.encode())
             _upgrade(connection)
     return True
 

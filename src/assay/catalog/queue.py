@@ -38,8 +38,10 @@ _MODELLING = "('released', 'conformed')"
 MOVING: tuple[State, ...] = ("landed", "readable", "clean", "released", "conformed")
 MODELLING: tuple[State, ...] = ("released", "conformed")
 
+# One moment for the whole claim: a lease that ran out between the ending of frozen sessions and the choice of a batch
+# would let the choice wait for a row that a frozen session holds, and everybody else wait for the choice.
 _LIVE = (
-    "({0}.lease_until > clock_timestamp() AND EXISTS (SELECT 1 FROM pg_stat_activity AS a "
+    "({0}.lease_until > now() AND EXISTS (SELECT 1 FROM pg_stat_activity AS a "
     "WHERE a.pid = {0}.lease_backend AND a.application_name = {0}.lease_owner))"
 )
 
@@ -162,7 +164,7 @@ def _end_frozen(connection: Connection) -> None:
     connection.execute(
         "SELECT pg_terminate_backend(a.pid, 5000) FROM assay.batch AS b JOIN pg_stat_activity AS a "
         "ON a.pid = b.lease_backend AND a.application_name = b.lease_owner "
-        f"WHERE b.state IN {_MOVING} AND b.lease_until <= clock_timestamp() AND a.pid <> pg_backend_pid()".encode()
+        f"WHERE b.state IN {_MOVING} AND b.lease_until <= now() AND a.pid <> pg_backend_pid()".encode()
     )
 
 

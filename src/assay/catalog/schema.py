@@ -310,6 +310,8 @@ audit = Table(
     CheckConstraint("outcome IN ('allow', 'deny', 'done')", name="audit_outcome"),
     Index("audit_by_zone", "zone", "seq"),
 )
+# Which zone a role of PostgreSQL belongs to; row-level security asks it.
+zone_role = Table("zone_role", metadata, Column("role", Text, primary_key=True), _text("zone"))
 maintenance = Table(
     "maintenance",
     metadata,

@@ -253,9 +253,11 @@ class Engine:
             raise translated(error) from (None if _PASSWORD.search(str(error)) else error)
 
 
-#: The user and password of a database's URL, which the engine repeats in full when it cannot connect; what
-#: follows an @ that was not written as %40 is taken for the host.
-_PASSWORD = re.compile(r'(?<=://)\S*(?=@)|(?<=host name ")[^"]*(?=@)')
+#: The user and password of a database's URL, or the password of a connection string, which the engine repeats in
+#: full when it cannot connect; what follows an @ that was not written as %40 is taken for the host.
+_PASSWORD = re.compile(
+    r"""(?<=://)\S*(?=@)|(?<=host name ")[^"]*(?=@)|(?<=password=)(?:'(?:\\.|[^'\\])*'|\S+?(?=": |\s|$))"""
+)
 #: What the engine says when the attached PostgreSQL is not there, or no longer.
 _NO_POSTGRES = (
     "Unable to connect to Postgres",

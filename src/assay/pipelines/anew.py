@@ -20,6 +20,7 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.engines.sql import references
 from assay.errors import NotFound, Rejected, Usage
 from assay.pipelines.difference import EXAMPLES, Difference, canonical_difference, lake_difference
+from assay.pipelines.handles import handed
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Progress
 from assay.segments.conform import canonical_rows
@@ -101,7 +102,7 @@ def made_anew(
         ) as made,
         engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine,
     ):
-        engine.attach_postgres(platform.url)
+        engine.attach_postgres(platform.reader_url(pipeline.zone))
         sight = Sight(made.places, gone)
         work = _Work(platform, pipeline, engine, scratch, made, sight)
         for batch in standing if affected else ():
@@ -112,11 +113,11 @@ def made_anew(
             made.keep_the_rest(work.concerned(standing, chosen))
         counted = differences(platform.connection, made, examples=EXAMPLES)
         touched = {one.table for one in counted if one.added or one.removed or one.changed or one.moved}
+        lake = Iceberg(platform.connection, platform.data)
         analytical = recompute(
             platform.project, zone, pipeline.name, _reading(touched, {batch.source for batch in leaving}), engine,
-            Iceberg(platform.connection, platform.data), scratch, named=named, sight=sight,
+            handed(platform, pipeline, "denormalize", lake), scratch, named=named, sight=sight,
         )  # fmt: skip
-        lake = Iceberg(platform.connection, platform.data)
         yield Anew(
             (
                 *(canonical_difference(one) for one in counted),
@@ -150,7 +151,10 @@ class _Work:
                 where=f"{batch.zone}/{batch.pipeline}",
                 next="bring the source back into pipeline.yaml",
             )
-        lake = Iceberg(self.platform.connection, self.platform.data)
+        lake = handed(
+            self.platform, self.pipeline, "conform", Iceberg(self.platform.connection, self.platform.data),
+            source=source,
+        )  # fmt: skip
         incoming = canonical_rows(
             batch, self.platform.project, source, self.engine, lake, self.scratch,
             tables=self.shadow.places.keys(), sight=self.sight,

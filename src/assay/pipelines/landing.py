@@ -14,9 +14,11 @@ from assay.catalog import events, queue, records
 from assay.errors import NotFound, Rejected, Usage, nearest
 from assay.findings import Finding
 from assay.pipelines import observe
+from assay.pipelines.handles import denials_on_record, permit
 from assay.pipelines.order import source_rank
 from assay.pipelines.platform import Platform
 from assay.pipelines.succession import replaced_by
+from assay.security.principals import Segment
 from assay.stores import ingress
 from assay.stores.database import Connection, advisory_key, transaction
 from assay.stores.lake_use import in_use
@@ -93,7 +95,9 @@ def land(platform: Platform, source: Source, path: Path) -> tuple[Batch, bool]:
     Raises `NotFound` where there is no such file, `Rejected` for a name that does not tell the period it must tell.
     """
     check_file(path)
-    with in_use(platform.connection):
+    who = Segment(source.zone, "land")
+    with denials_on_record(platform, who, file=path.name), in_use(platform.connection):
+        permit(platform.project, who)
         return _land(platform, source, path)
 
 

@@ -19,12 +19,15 @@ from assay.errors import Rejected
 from assay.findings import Finding
 from assay.flow import GATE, movement
 from assay.pipelines import observe
+from assay.pipelines.handles import denials_on_record, handed
 from assay.pipelines.landing import pipeline_of, source_of
 from assay.pipelines.platform import Platform
+from assay.security.principals import Segment
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
 from assay.stores.canonical import strength
 from assay.stores.database import Connection, transaction
+from assay.stores.zone_roles import acting_as
 from assay.zones.project import Source
 
 
@@ -37,7 +40,7 @@ def decide(platform: Platform, batch: Batch, lease: Lease) -> None:
         "released" if isinstance(decided, Approved) else "held" if isinstance(decided, Held) else "rejected"
     )
     why = decided.why if isinstance(decided, Held) else None
-    with transaction(platform.connection) as tx:
+    with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
         records.lock_batch(tx, batch.id, GATE, lease)
         records.move(tx, batch.id, GATE, after)
         events.add(tx, after, batch=batch, body={"why": why, "by": None} if why else {"by": None})
@@ -55,14 +58,18 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
     assert step.before is not None
     attempt = {"fence": lease.fence, "version": platform.project.version}
     events.add(platform.connection, "started", batch=batch, segment=segment, body=attempt)
-    with observe.segment_at_work(batch, segment) as seen, platform.scratch() as scratch:
+    with (
+        denials_on_record(platform, Segment(batch.zone, segment), batch=batch.id),
+        observe.segment_at_work(batch, segment) as seen,
+        platform.scratch() as scratch,
+    ):
         outcome = _prepare(platform, batch, source, segment, scratch)
-        with transaction(platform.connection) as tx:
+        odd = () if outcome.profile is None else _oddities(platform.connection, batch, source, outcome.profile)
+        with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
             records.lock_batch(tx, batch.id, step.before, lease)
             outcome.commit(tx)
-            records.add_findings(tx, batch.id, segment, outcome.findings)
+            records.add_findings(tx, batch.id, segment, (*outcome.findings, *odd))
             if outcome.profile is not None:
-                records.add_findings(tx, batch.id, segment, _oddities(tx, batch, source, outcome.profile))
                 records.add_profile(tx, batch.id, outcome.profile)
             for tally in (*outcome.tallies, *outcome.late_tallies):
                 records.add_tally(tx, batch.id, tally)
@@ -86,9 +93,10 @@ def denormalize_again(platform: Platform, batch: Batch) -> None:
     """
     source = source_of(pipeline_of(platform, batch.zone, batch.pipeline), Path(batch.file_name), batch.source)
     started = time.monotonic()
-    with platform.scratch() as scratch:
+    who = Segment(batch.zone, "denormalize")
+    with denials_on_record(platform, who, batch=batch.id), platform.scratch() as scratch:
         outcome = _prepare(platform, batch, source, "denormalize", scratch)
-        with transaction(platform.connection) as tx:
+        with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
             records.lock_batch(tx, batch.id, "done")
             outcome.commit(tx)
             body = {"seconds": time.monotonic() - started, "again": True, "by": platform.actor}
@@ -120,11 +128,13 @@ def leave_staging(platform: Platform, tx: Connection, source: Source, number: in
         iceberg.put(table.namespace, table.name, [], replacing=batch_is(number))
 
 
-def _oddities(tx: Connection, batch: Batch, source: Source, profile: Profile) -> tuple[Finding, ...]:
+def _oddities(
+    connection: Connection, batch: Batch, source: Source, profile: Profile
+) -> tuple[Finding, ...]:
     """What is odd about the batch beside the earlier ones of its source."""
     from assay.stewardship.history import Earlier, compare
 
-    rows = records.profiles(tx, batch, profile.fingerprint, limit=source.checks.batches)
+    rows = records.profiles(connection, batch, profile.fingerprint, limit=source.checks.batches)
     mode = source.load.mode
     seen: set[str | None] = set()
     history = []
@@ -145,20 +155,22 @@ def _with_contract(segment: str, source: Source, detail: dict[str, Any]) -> dict
 
 
 def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scratch: Path) -> Outcome:
+    """Runs a segment over what it is handed; nobody sees what it made until that is committed."""
     from assay.stores.iceberg import Iceberg
 
-    iceberg = Iceberg(platform.connection, platform.data)
+    pipeline = platform.project.zones[batch.zone].pipelines[batch.pipeline]
+    lake = handed(platform, pipeline, segment, Iceberg(platform.connection, platform.data), source=source)
     limit, attaches = platform.project.target.memory_limit, segment in ("conform", "denormalize")
     with engine_connect(scratch, memory_limit=limit, postgres=attaches) as engine:
         if segment == "approve":
             from assay.segments import approve
 
             landed = platform.landed(batch, scratch)
-            return approve.prepare(batch, source, landed, engine, iceberg, scratch)
+            return approve.prepare(batch, source, landed, engine, lake, scratch)
         if segment == "clean":
             from assay.segments import clean
 
-            return clean.prepare(batch, source, engine, iceberg, scratch)
+            return clean.prepare(batch, source, engine, lake, scratch)
         from assay.pipelines import refresh
 
         zone = platform.project.zones[batch.zone]
@@ -173,8 +185,8 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
                 platform.project,
                 source,
                 engine,
-                iceberg,
-                platform.url,
+                lake,
+                platform.reader_url(batch.zone),
                 scratch,
                 refresh.tracked(platform.project, zone),
                 remember,
@@ -187,8 +199,8 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
             platform.project,
             source,
             engine,
-            iceberg,
-            platform.url,
+            lake,
+            platform.reader_url(batch.zone),
             scratch,
             _touched(platform, batch),
         )
@@ -231,7 +243,7 @@ def _touched(platform: Platform, batch: Batch) -> dict[str, dict[str, list[Any]]
 
 def reject(platform: Platform, batch: Batch, segment: str, error: Rejected, lease: Lease, seconds: float) -> None:
     """Ends the batch with its findings; nothing of it moves on."""
-    with transaction(platform.connection) as tx:
+    with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
         records.lock_batch(tx, batch.id, batch.state, lease)
         records.add_findings(tx, batch.id, segment, error.findings)
         detail = {"what": error.what, "rows_total": error.rows_total, "rows_affected": error.rows_affected}

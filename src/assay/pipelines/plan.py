@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay.catalog import events, records, upkeep
 from assay.errors import Misconfigured, Unavailable
+from assay.pipelines import walls
 from assay.pipelines.platform import Platform
 from assay.pipelines.telling.readers import register
 from assay.security.world import world_of
@@ -23,7 +24,7 @@ from assay.stores.operational_schema import (
     RESERVED_ZONES,
     Standing,
     create_zone,
-    drop_schema_step,
+    drop_schema_steps,
     drop_table,
     drop_table_steps,
     foreign_keys_upon,
@@ -94,7 +95,9 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
         if _hold_pipelines(tx, platform.project, found):
             found = planned(tx, platform.project)  # what they did while we waited counts
             _refuse_losses(found, allowed_losses)
+        walls.prepare(tx)
         _carry_out(tx, platform.data, found, folders)
+        walls.finish(tx, project)
         if found.applied != found.version:
             words = [change.words for change in found.changes]
             files = {str(path.relative_to(project.root)): path.read_bytes().decode("utf-8") for path in project.files}
@@ -196,7 +199,7 @@ def planned(tx: Connection, project: Project) -> Plan:
     standing = tables_standing(tx, sorted({*ours, *project.zones}))
     comparing = _Comparing(tx, project, standing, places, schemas.keys() & ours)
     problems: list[Misconfigured] = []
-    changes: list[Change] = []
+    changes: list[Change] = walls.lacking(tx, project, [zone for zone, marked in schemas.items() if marked])
     for zone in project.zones.values():
         if zone.name in schemas and zone.name not in ours and any(place[0] == zone.name for place in standing):
             problems.append(_taken(zone, "the database has a schema of that name, which is not assay's"))
@@ -206,7 +209,7 @@ def planned(tx: Connection, project: Project) -> Plan:
             problems.append(_taken(zone, "in SQL the name stands for something else"))
         else:
             if not schemas.get(zone.name):
-                changes.append(create_zone(zone.name))
+                changes.append(create_zone(tx, zone.name))
             changes += comparing.zone(zone)
     changes += [comparing.removed(name) for name in sorted(ours - project.zones.keys())]
     raise_all([*problems, *comparing.problems], "parts of the configuration cannot be carried out")
@@ -261,7 +264,7 @@ class _Comparing:
         lake = [self._dropped_lake(zone, place) for place in self._lake_places(zone)]
         steps = [step for name, there in tables for step in drop_table_steps(zone, name, there)]
         if zone in self._schemas:
-            steps.append(drop_schema_step(zone))
+            steps += drop_schema_steps(self._connection, zone)
         rows = [drop_table(self._connection, zone, name, there) for name, there in tables]
         held = ", ".join(f"{change.dataset} ({change.note})" for change in [*rows, *lake])
         return Change(

@@ -61,6 +61,12 @@ class Platform:
 
         return Landing(self.data, self.keys)
 
+    def reader_url(self, zone: str) -> str:
+        """The URL under which the engine reads what a zone may read in PostgreSQL, and nothing else."""
+        from assay.pipelines.walls import reader_url
+
+        return reader_url(self.project, self.url, self.connection, zone)
+
     def landed(self, batch: Batch, scratch: Path) -> Path:
         """The delivered bytes of a batch, in the clear: a file in `scratch`, which is private and soon gone.
 
@@ -93,10 +99,21 @@ class Platform:
         return self.data / "audit" / "checkpoints.jsonl"
 
     def record(
-        self, tx: Connection, action: str, resource: str, *, zone: str | None, outcome: Outcome = "done", **detail: Any
+        self,
+        tx: Connection,
+        action: str,
+        resource: str,
+        *,
+        zone: str | None,
+        outcome: Outcome = "done",
+        by: str | None = None,
+        **detail: Any,
     ) -> None:
-        """Puts what the actor does on the audit chain, as the last statement of the transaction that does it."""
-        self._recorded.append(append(tx, Entry(self.actor, action, resource, outcome, zone, detail)))
+        """Puts what the actor does on the audit chain, as the last statement of the transaction that does it.
+
+        `by` names somebody else who did it: a segment.
+        """
+        self._recorded.append(append(tx, Entry(by or self.actor, action, resource, outcome, zone, detail)))
 
     def vouch(self) -> None:
         """Signs the audit chain as far as it has come, when this process has added to it."""
@@ -129,10 +146,15 @@ def opened(project: Project, *, migrated: bool = True, user: User | None = None)
         connection = connect(url, autocommit=True)
         try:
             with failures_as_ours(), disk_failures_as_ours():
-                if migrated and current(connection) != HEAD:
+                earlier = migrated and current(connection) != HEAD
+                if earlier:
                     migrate(url)
                 who = user or current_user(project, connection)
                 platform = Platform(project, url, connection, who.name, who)
+                if earlier:
+                    from assay.pipelines.walls import mend
+
+                    mend(platform)
                 try:
                     yield platform
                 except AssayError:

@@ -6,9 +6,12 @@ import time
 
 from assay.catalog import events
 from assay.engines.duckdb import connect as engine_connect
+from assay.pipelines.handles import denials_on_record, handed
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import pipeline_key
+from assay.security.principals import Segment
 from assay.stores.database import transaction
+from assay.stores.zone_roles import acting_as
 from assay.zones.project import Pipeline
 
 #: A table as the zone's SQL names it: (operational, sale), (reference, published, currency).
@@ -27,16 +30,18 @@ def recompute(platform: Platform, pipeline: Pipeline, changed: set[Name], why: s
     zone = platform.project.zones[pipeline.zone]
     started = time.monotonic()
     key = pipeline_key(pipeline.zone, pipeline.name)
-    with platform.scratch() as scratch, transaction(platform.connection) as tx:
+    who = Segment(pipeline.zone, "denormalize")
+    with denials_on_record(platform, who), platform.scratch() as scratch, transaction(platform.connection) as tx:
         tx.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
-        iceberg = Iceberg(tx, platform.data)
+        lake = handed(platform, pipeline, who.name, Iceberg(tx, platform.data))
         limit = platform.project.target.memory_limit
         with engine_connect(scratch, memory_limit=limit, postgres=True) as engine:
-            engine.attach_postgres(platform.url)
+            engine.attach_postgres(platform.reader_url(zone.name))
             made = denormalize.recompute(
-                platform.project, zone, pipeline.name, lambda parts: bool(parts & changed), engine, iceberg, scratch
+                platform.project, zone, pipeline.name, lambda parts: bool(parts & changed), engine, lake, scratch
             )
-            denormalize.put(iceberg, made, "recompute")
+            with acting_as(tx, zone.name):
+                denormalize.put(lake, made, "recompute")
         names = [one.table.name for one in made]
         if names:
             body = {"tables": names, "why": why, "seconds": time.monotonic() - started}

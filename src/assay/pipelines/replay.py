@@ -15,6 +15,7 @@ from assay.errors import Rejected, Usage
 from assay.findings import Finding
 from assay.pipelines.configurations import check_stores, under
 from assay.pipelines.difference import Difference, staging_difference
+from assay.pipelines.handles import permit
 from assay.pipelines.landing import Delivered, named_source, new_batch, period_of
 from assay.pipelines.movement import denormalize_again
 from assay.pipelines.platform import Platform
@@ -22,6 +23,7 @@ from assay.pipelines.review import BEYOND, gate_of
 from assay.pipelines.run import Progress, Result, alone, check_applied, work_off
 from assay.pipelines.trial import TableEffect, trial
 from assay.pipelines.worker import at_work
+from assay.security.principals import Segment
 from assay.stewardship.verdict import verdict
 from assay.stores.database import Connection, transaction
 from assay.stores.draft import Draft
@@ -88,6 +90,7 @@ def preview(
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
             try:
                 if start == "approve":
+                    permit(then.project, Segment(batch.zone, "approve"))
                     landed = platform.landed(batch, scratch)
                     approved = approve.prepare(batch, source, landed, engine, draft, scratch)
                     approved.commit(tx)
@@ -96,6 +99,7 @@ def preview(
                     for table, which in _carried(source, start):
                         _copy(engine, lake, draft, table, which, batch.id, batch.id)
                     findings += [found for segment, found in records.findings(tx, number) if segment == "approve"]
+                permit(then.project, Segment(batch.zone, "clean"))
                 cleaned = cleaning.prepare(batch, source, engine, draft, scratch)
                 cleaned.commit(tx)
                 findings += cleaned.findings

@@ -10,9 +10,11 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.engines.duckdb import quoted
 from assay.errors import Rejected
 from assay.findings import masked
+from assay.pipelines.handles import handed
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 from assay.stores.lake import clean
+from assay.stores.zone_roles import acting_as
 
 if TYPE_CHECKING:
     from assay.zones.project import Source
@@ -53,12 +55,14 @@ def trial(platform: Platform, batch: Batch, source: Source) -> tuple[tuple[Table
         return (), None
     with platform.scratch() as scratch:
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
-            lake = Iceberg(platform.connection, platform.data)
-            outcome = conform.prepare(
-                batch, platform.project, source, engine, lake, platform.url, scratch, {}, lambda *_: None
+            pipeline = platform.project.zones[batch.zone].pipelines[batch.pipeline]
+            lake = handed(
+                platform, pipeline, "conform", Iceberg(platform.connection, platform.data), source=source
             )
+            url = platform.reader_url(batch.zone)
+            outcome = conform.prepare(batch, platform.project, source, engine, lake, url, scratch, {}, lambda *_: None)
         try:
-            with transaction(platform.connection) as tx, tx.transaction(force_rollback=True):
+            with transaction(platform.connection) as tx, tx.transaction(force_rollback=True), acting_as(tx, batch.zone):
                 outcome.commit(tx)
         except Rejected as error:
             return (), error.what

@@ -44,6 +44,7 @@ def require(
     if not decision.allowed:
         raise Denied(
             f"{principal} may not {WORDS.get(action, action)} {resource}: {reason(world, resource, decision)}",
+            action=action,
             where=str(resource),
             expected=_expected(world, principal, action, resource, context),
             next=_next(world, principal, resource),

@@ -109,13 +109,25 @@ def world_of(project: Project, grants: Grants | None = None) -> World:
         from assay.security.zone_policies import check_zone_policies
 
         check_zone_policies(project)
+    return _world(project, project.zones, grants)
+
+
+def world_around(project: Project, names: Iterable[str], grants: Grants | None = None) -> World:
+    """The world of some zones, for decisions of their segments: what it costs does not grow with the project.
+
+    Policies of the zones' own are taken as they are: a project is applied only when `world_of` finds them good.
+    """
+    return _world(project, {name: project.zones[name] for name in names if name in project.zones}, grants)
+
+
+def _world(project: Project, zones: Mapping[str, Zone], grants: Grants | None) -> World:
     granted: dict[tuple[str, str], set[str]] = {}
-    for zone in project.zones.values():
+    for zone in zones.values():
         for asked in zone.subscriptions:
             if grants is None or zone.name in grants.get((asked.zone, asked.name), ()):
                 granted.setdefault((asked.zone, asked.name), set()).add(zone.name)
     return World(
-        zones={name: _access(zone, granted) for name, zone in project.zones.items()},
+        zones={name: _access(zone, granted) for name, zone in zones.items()},
         administrators=project.administrators,
         auditors=project.auditors,
         groups=project.groups,

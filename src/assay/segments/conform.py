@@ -15,8 +15,7 @@ from assay.segments.outcome import Outcome
 from assay.segments.relations import AS_IT_STANDS, Sight, file_rows, provide
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection
-from assay.stores.iceberg import Iceberg
-from assay.stores.lake import clean
+from assay.stores.lake import Lake, clean
 from assay.stores.operational import Violation, load_order
 from assay.stores.refusal import refused
 
@@ -29,7 +28,7 @@ def prepare(
     project: Project,
     source: Source,
     engine: Engine,
-    iceberg: Iceberg,
+    lake: Lake,
     url: str,
     scratch: Path,
     tracked: Mapping[str, tuple[str, ...]],
@@ -44,7 +43,7 @@ def prepare(
     """
     pipeline = project.zones[source.zone].pipelines[source.pipeline]
     engine.attach_postgres(url)
-    incoming = canonical_rows(batch, project, source, engine, iceberg, scratch)
+    incoming = canonical_rows(batch, project, source, engine, lake, scratch)
 
     rules = Rules.of(source, pipeline.precedence, batch.replaces if batch.origin == "replay" else None, later)
     tallies: list[Tally] = []
@@ -76,7 +75,7 @@ def canonical_rows(
     project: Project,
     source: Source,
     engine: Engine,
-    iceberg: Iceberg,
+    lake: Lake,
     scratch: Path,
     *,
     tables: Collection[str] | None = None,
@@ -88,14 +87,14 @@ def canonical_rows(
     """
     zone = project.zones[source.zone]
     table = clean(source)
-    rows = file_rows(table, iceberg.files(table.namespace, table.name, batch.id))
+    rows = file_rows(table, lake.files(table.namespace, table.name, batch.id))
     engine.run(
         f"CREATE OR REPLACE TEMP VIEW batch AS SELECT *, {literal(batch.file_name)} AS _file, "
         f"CAST({literal(batch.period)} AS VARCHAR) AS _period FROM {rows} WHERE _batch = {batch.id}"
     )
     incoming = []
     for target in load_order(zone.operational[name] for name in source.conform if tables is None or name in tables):
-        provide(engine, project, zone, source.conform[target.name], iceberg, sight)
+        provide(engine, project, zone, source.conform[target.name], lake, sight)
         incoming.append(_canonical(engine, batch, source, target, scratch))
     return incoming
 

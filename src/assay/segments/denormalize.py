@@ -14,8 +14,7 @@ from assay.engines.sql import references
 from assay.errors import Misconfigured
 from assay.segments.outcome import Outcome
 from assay.segments.relations import AS_IT_STANDS, Sight, lake_select, provide
-from assay.stores.iceberg import Iceberg
-from assay.stores.lake import analytical
+from assay.stores.lake import Lake, analytical
 
 if TYPE_CHECKING:
     from assay.zones.project import AnalyticalTable, Project, Source, Zone
@@ -29,7 +28,7 @@ def prepare(
     project: Project,
     source: Source,
     engine: Engine,
-    iceberg: Iceberg,
+    lake: Lake,
     url: str,
     scratch: Path,
     touched: Mapping[str, dict[str, list[Any]] | None],
@@ -45,12 +44,12 @@ def prepare(
         )
 
     tables = zone.pipelines[source.pipeline].analytical
-    made = _recomputed(project, zone, tables, reads, engine, iceberg, scratch, touched)
+    made = _recomputed(project, zone, tables, reads, engine, lake, scratch, touched)
     detail = {
         one.table.name: "all of it" if one.values is None else {k: [str(v) for v in vs] for k, vs in one.values.items()}
         for one in made
     }
-    return Outcome(lambda _: put(iceberg, made, f"{batch.id}-denormalize"), detail=detail)
+    return Outcome(lambda _: put(lake, made, f"{batch.id}-denormalize"), detail=detail)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def recompute(
     pipeline: str,
     reads: Callable[[set[tuple[str, ...]]], bool],
     engine: Engine,
-    iceberg: Iceberg,
+    lake: Lake,
     scratch: Path,
     *,
     named: Collection[str] = (),
@@ -84,15 +83,15 @@ def recompute(
     """
     engine.forget_order()
     tables = zone.pipelines[pipeline].analytical
-    return _recomputed(project, zone, tables, reads, engine, iceberg, scratch, {}, named=named, sight=sight)
+    return _recomputed(project, zone, tables, reads, engine, lake, scratch, {}, named=named, sight=sight)
 
 
-def put(iceberg: Iceberg, made: Iterable[Recomputed], hint: str) -> None:
+def put(lake: Lake, made: Iterable[Recomputed], hint: str) -> None:
     """Brings recomputed rows into their tables, in place of those that they replace."""
     for one in made:
         place = _place(one.table)
-        files = [file.replace(iceberg.new_file(*place, hint)) for file in one.files]
-        iceberg.put(*place, files, replacing=True if one.values is None else _expression(one.values))
+        files = [file.replace(lake.new_file(*place, hint)) for file in one.files]
+        lake.put(*place, files, replacing=True if one.values is None else _expression(one.values))
 
 
 def _recomputed(
@@ -101,7 +100,7 @@ def _recomputed(
     tables: Mapping[str, AnalyticalTable],
     reads: Callable[[set[tuple[str, ...]]], bool],
     engine: Engine,
-    iceberg: Iceberg,
+    lake: Lake,
     scratch: Path,
     touched: Mapping[str, dict[str, list[Any]] | None],
     *,
@@ -114,12 +113,12 @@ def _recomputed(
         reads_fresh = {parts[-1] for parts in read if parts[0] == "analytical"} & fresh.keys()
         if not (table.name in named or reads_fresh or reads(read)):
             continue
-        provide(engine, project, zone, table.sql, iceberg, sight)
+        provide(engine, project, zone, table.sql, lake, sight)
         for name in sorted(reads_fresh):
-            view = _as_refreshed(fresh[name], iceberg)
+            view = _as_refreshed(fresh[name], lake)
             engine.run(f"CREATE OR REPLACE VIEW analytical.{quoted(name)} AS {view}")
         values = _values(table, touched)
-        engine.scan_postgres_in_parts(values is None or not iceberg.files(*_place(table)))
+        engine.scan_postgres_in_parts(values is None or not lake.files(*_place(table)))
         fresh[table.name] = Recomputed(table, tuple(_compute(engine, table, scratch, values)), values)
     return list(fresh.values())
 
@@ -129,9 +128,9 @@ def _place(table: AnalyticalTable) -> tuple[str, str]:
     return target.namespace, target.name
 
 
-def _as_refreshed(one: Recomputed, iceberg: Iceberg) -> str:
+def _as_refreshed(one: Recomputed, lake: Lake) -> str:
     """SQL of the table as it will stand after the commit, for the tables that read it."""
-    before = lake_select(analytical(one.table), iceberg)
+    before = lake_select(analytical(one.table), lake)
     now = f"SELECT * FROM read_parquet({path_list([str(file) for file in one.files])})" if one.files else None
     where = "false" if one.values is None else f"({_touches(one.values)}) IS NOT TRUE"
     kept = f"SELECT * FROM ({before}) WHERE {where}"

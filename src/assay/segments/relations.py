@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assay.engines.duckdb import Engine, path_list, quoted
 from assay.engines.sql import references
 from assay.errors import Misconfigured, nearest
-from assay.stores.iceberg import Iceberg
-from assay.stores.lake import LakeTable, analytical, clean
+from assay.stores.lake import Lake, LakeTable, analytical, clean
 
 if TYPE_CHECKING:
     from assay.zones.project import Project, Sql, Zone
@@ -32,7 +31,7 @@ AS_IT_STANDS = Sight()
 
 
 def provide(
-    engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Iceberg, sight: Sight = AS_IT_STANDS
+    engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Lake, sight: Sight = AS_IT_STANDS
 ) -> None:
     """Makes every table that the SQL reads a view of the engine; `pg` must be attached to it already.
 
@@ -53,7 +52,7 @@ def provide(
             )
 
 
-def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Iceberg, sight: Sight) -> str:
+def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Lake, sight: Sight) -> str:
     stores: dict[str, Mapping[str, Any]] = {
         "staging": zone.sources,
         "operational": zone.operational,
@@ -78,7 +77,7 @@ def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Iceberg, sight: S
 
 
 def _published(
-    engine: Engine, project: Project, zone: Zone, sql: Sql, parts: tuple[str, ...], iceberg: Iceberg
+    engine: Engine, project: Project, zone: Zone, sql: Sql, parts: tuple[str, ...], iceberg: Lake
 ) -> None:
     wanted = f"{parts[0]}.{parts[2]}"
     subscribed = {subscription.publication for subscription in zone.subscriptions}
@@ -107,7 +106,7 @@ def _published(
     engine.run(f"CREATE OR REPLACE VIEW {quoted(parts[0])}.published.{quoted(parts[2])} AS {source}")
 
 
-def lake_select(table: LakeTable, iceberg: Iceberg) -> str:
+def lake_select(table: LakeTable, iceberg: Lake) -> str:
     """SQL over the current files of an Iceberg table."""
     columns = ", ".join(quoted(name) for name, _ in table.columns)
     return f"SELECT {columns} FROM {file_rows(table, iceberg.files(table.namespace, table.name))}"

@@ -18,14 +18,19 @@ Connection = psycopg.Connection[TupleRow]
 LockNotAvailable = psycopg.errors.LockNotAvailable
 
 
+#: The same for every role: the default path begins with a schema that is called as the user is.
+SESSION = "-c TimeZone=UTC -c search_path=assay,public"
+
+
 @contextmanager
 def server(postgres: str, data: Path) -> Iterator[str]:
-    """The URL of the target's PostgreSQL: its own embedded server, or the URL that it is."""
+    """The URL of the target's PostgreSQL: its own embedded server, as the database's owner, or the URL that it is."""
     if postgres == "embedded":
+        from assay.stores.postgres_owner import as_owner
         from assay.stores.postgres_server import running
 
         with running(data / "postgres") as url:
-            yield url
+            yield as_owner(url, data / "postgres")
     else:
         yield postgres
 
@@ -36,7 +41,7 @@ def connect(url: str, *, autocommit: bool = False) -> Connection:
     Raises `Misconfigured` for a URL that cannot be read, `Unavailable` where no server takes the connection.
     """
     try:
-        return psycopg.connect(url, autocommit=autocommit, connect_timeout=10, options="-c TimeZone=UTC")
+        return psycopg.connect(url, autocommit=autocommit, connect_timeout=10, options=SESSION)
     except psycopg.ProgrammingError:
         # Not chained and not quoted: the library's text repeats the URL, and with it the password.
         raise Misconfigured(
@@ -102,6 +107,20 @@ def advisory_key(*words: str) -> int:
     import hashlib
 
     return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big") >> 1
+
+
+#: PostgreSQL cuts longer names silently.
+NAME_BYTES_MOST = 63
+
+
+def short_name(name: str) -> str:
+    """The name itself, or as much as PostgreSQL keeps of it, made unique by a hash of the whole."""
+    import hashlib
+
+    if len(name.encode()) <= NAME_BYTES_MOST:
+        return name
+    head = name.encode()[: NAME_BYTES_MOST - 9].decode(errors="ignore")
+    return f"{head}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def hold(connection: Connection, *words: str, seconds: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -10,21 +9,30 @@ from typing import TYPE_CHECKING, Literal
 from psycopg import sql
 
 from assay.errors import Misconfigured
-from assay.stores.changes import Change, Step
-from assay.stores.database import Connection
+from assay.stores.changes import (
+    ADD_FOREIGN,
+    ADD_KEY,
+    COLUMN,
+    CREATE,
+    CREATE_SCHEMA,
+    DROP_FOREIGN,
+    DROP_KEY,
+    DROP_ROLE,
+    DROP_SCHEMA,
+    DROP_TABLE,
+    INDEX,
+    Change,
+    Step,
+)
+from assay.stores.database import NAME_BYTES_MOST, Connection, short_name
 from assay.stores.operational import INDEXED, PROVENANCE
+from assay.stores.zone_roles import drop_steps, table_steps, zone_steps
 
 if TYPE_CHECKING:
     from assay.zones.project import OperationalTable
 
-#: The order in which statements run, so that each finds what it needs and nothing that still holds on to it.
-DROP_FOREIGN, DROP_KEY, COLUMN, ADD_KEY, CREATE_SCHEMA, CREATE, ADD_FOREIGN, INDEX, DROP_TABLE, DROP_SCHEMA = range(10)
-
 #: What marks a schema as ours: a database that assay shares with others keeps its other schemas to itself.
 MARK = "assay zone"
-
-#: PostgreSQL cuts longer names silently.
-NAME_BYTES_MOST = 63
 
 #: Names that every PostgreSQL table has already, and those that assay adds.
 TAKEN = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", *(name for name, _ in PROVENANCE)})
@@ -119,12 +127,13 @@ WHERE n.nspname = ANY(%s) AND k.contype IN ('p', 'u', 'f') ORDER BY 1, 2, 3
 """
 
 
-def create_zone(zone: str) -> Change:
-    """The schema of a new zone, marked as assay's."""
+def create_zone(connection: Connection, zone: str) -> Change:
+    """The schema of a new zone, marked as assay's, and its roles."""
     name = sql.Identifier(zone)
     return Change(zone, "", "create", f"create zone {zone}", (
         Step(CREATE_SCHEMA, sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name)),
         Step(CREATE_SCHEMA, sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(MARK))),
+        *zone_steps(connection, zone),
     ))  # fmt: skip
 
 
@@ -147,9 +156,10 @@ def drop_table(connection: Connection, zone: str, name: str, standing: Standing)
     )
 
 
-def drop_schema_step(zone: str) -> Step:
-    """Drops the schema of a removed zone; PostgreSQL refuses while anything else stands in it."""
-    return Step(DROP_SCHEMA, sql.SQL("DROP SCHEMA {}").format(sql.Identifier(zone)))
+def drop_schema_steps(connection: Connection, zone: str) -> tuple[Step, ...]:
+    """Drops the schema of a removed zone, and its roles; PostgreSQL refuses while anything else stands in it."""
+    schema = Step(DROP_SCHEMA, sql.SQL("DROP SCHEMA {}").format(sql.Identifier(zone)))
+    return (schema, *drop_steps(connection, zone, DROP_ROLE))
 
 
 def table_changes(
@@ -249,7 +259,8 @@ class _Deciding:
         ]
         made = sql.SQL("CREATE TABLE {} (\n    {}\n)").format(self._place, sql.SQL(",\n    ").join(lines))
         indexes = [self._index(column) for column in self._indexes]
-        return self._change("create", f"create table {self._full}", Step(CREATE, made), *indexes)
+        given = table_steps(self._connection, self._table.zone, self._table.name)
+        return self._change("create", f"create table {self._full}", Step(CREATE, made), *indexes, *given)
 
     def columns(self, standing: Standing) -> list[Change]:
         """Columns to add, widen, loosen, tighten and drop."""
@@ -446,11 +457,11 @@ def _keys(table: OperationalTable) -> list[Key]:
     contract = table.contract
     keys = []
     if contract.primary_key:
-        keys.append(Key("primary", contract.primary_key, name=_short(f"{table.name}_pkey")))
+        keys.append(Key("primary", contract.primary_key, name=short_name(f"{table.name}_pkey")))
     for unique in contract.unique_keys:
-        keys.append(Key("unique", unique, name=_short(f"{table.name}_{'_'.join(unique)}_key")))
+        keys.append(Key("unique", unique, name=short_name(f"{table.name}_{'_'.join(unique)}_key")))
     for key in contract.foreign_keys:
-        name = _short(f"{table.name}_{'_'.join(key.columns)}_fkey")
+        name = short_name(f"{table.name}_{'_'.join(key.columns)}_fkey")
         keys.append(Key("foreign", key.columns, key.table, key.to_columns, name=name))
     return keys
 
@@ -480,15 +491,7 @@ def _drop_key(table: sql.Identifier, key: Key) -> Step:
 
 def index_name(table: str, column: str) -> str:
     """The name of the index that assay makes for a column."""
-    return _short(f"{table}_{column}_index")
-
-
-def _short(name: str) -> str:
-    """The name itself, or as much as PostgreSQL keeps of it, made unique by a hash of the whole."""
-    if len(name.encode()) <= NAME_BYTES_MOST:
-        return name
-    head = name.encode()[: NAME_BYTES_MOST - 9].decode(errors="ignore")
-    return f"{head}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return short_name(f"{table}_{column}_index")
 
 
 def _count(connection: Connection, zone: str, name: str) -> int:

@@ -4,7 +4,7 @@
 same folder share one server; `keeper` stops it when the last of them is gone, also after a kill.
 
     folder/data         the cluster, owned by the account the server runs as
-    folder/password     the password of `assay`, readable by its owner only
+    folder/password     the password of `assay`, the superuser, readable by its owner only
     folder/port         the loopback port, chosen again when something else took it
     folder/log          the server's log
     folder/users.lock   shared by users, wanted exclusively by the keeper
@@ -235,7 +235,7 @@ class _Cluster:
         for leftover in self.folder.glob("data.new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         password = secrets.token_urlsafe(24)
-        _write(self.folder / "password", password)
+        write_private(self.folder / "password", password)
         new = Path(tempfile.mkdtemp(prefix="data.new-", dir=self.folder))
         if self.account is not None:
             os.chown(new, self.account.uid, self.account.gid)
@@ -365,7 +365,7 @@ class _Cluster:
                     continue
                 port = int(probe.getsockname()[1])
             if port != wanted:
-                _write(path, str(port))
+                write_private(path, str(port))
             return port
         raise Unavailable(f"no port is free on {HOST}", where=str(path), next="run the command again later")
 
@@ -533,7 +533,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _write(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Replace a small file at once, readable by its owner only."""
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # made with mode 0600
     with os.fdopen(fd, "w", encoding="utf-8") as file:

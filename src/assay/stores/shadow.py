@@ -16,6 +16,7 @@ from psycopg import sql
 from assay.stores.canonical import Incoming, Rules, names, same
 from assay.stores.database import Connection, advisory_key, transaction
 from assay.stores.operational import PROVENANCE, copy_in, load_order
+from assay.stores.zone_roles import roles_of
 
 if TYPE_CHECKING:
     from assay.zones.project import OperationalTable
@@ -196,18 +197,24 @@ def shadow_schema(zone: str, pipeline: str) -> str:
 
 @contextmanager
 def shadow(connection: Connection, zone: str, pipeline: str, tables: Iterable[OperationalTable]) -> Iterator[Shadow]:
-    """Empty copies of tables of a pipeline, gone afterwards; what a killed process left of them goes first."""
+    """Empty copies of tables of a pipeline, gone afterwards; what a killed process left of them goes first.
+
+    Whoever reads for the zone reads them too.
+    """
     schema = shadow_schema(zone, pipeline)
     made = Shadow(connection, schema, tables)
     with transaction(connection) as tx:
         _drop(tx, made)
+        reader = sql.Identifier(roles_of(tx, zone).read)
         tx.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        tx.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), reader))
         for table in made.order:
             tx.execute(
                 sql.SQL("CREATE UNLOGGED TABLE {} (LIKE {} INCLUDING ALL)").format(
                     sql.Identifier(schema, table.name), standing(table)
                 )
             )
+            tx.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(made.made(table), reader))
     try:
         yield made
     finally:
