@@ -14,25 +14,32 @@ from shop_project import Shop
 
 NUMBERS = itertools.count()
 
+
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The server's URLs without a database: of the owner, who does the work, and of the superuser."""
+    folder = tmp_path_factory.mktemp("server")
+    with server("embedded", folder) as owner, running(folder / "postgres") as superuser:
+        yield owner.rpartition("/")[0], superuser.rpartition("/")[0]
+
+
+@pytest.fixture(scope="session")
+def database(postgres: tuple[str, str]) -> Iterator[Callable[[], str]]:
     """Makes databases that hold assay's empty metadata tables; gives their URLs."""
     from assay.catalog.migrate import migrate
 
-    folder = tmp_path_factory.mktemp("server")
-    with server("embedded", folder) as url, running(folder / "postgres") as superuser:
-        base, _, _ = url.rpartition("/")
-        with connect(superuser, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE migrated OWNER {OWNER}".encode())
-            migrate(f"{base}/migrated")
+    owner, superuser = postgres
+    with connect(f"{superuser}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE migrated OWNER {OWNER}".encode())
+        migrate(f"{owner}/migrated")
 
-            def make() -> str:
-                name = f"shop_{next(NUMBERS)}"
-                copied = f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE migrated STRATEGY file_copy"
-                connection.execute(copied.encode())
-                return f"{base}/{name}"
+        def make() -> str:
+            name = f"shop_{next(NUMBERS)}"
+            copied = f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE migrated STRATEGY file_copy"
+            connection.execute(copied.encode())
+            return f"{owner}/{name}"
 
-            yield make
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,6 @@ def test_a_detail_that_libraries_read_differently_is_refused(connection: Connect
         "DELETE FROM assay.audit",
         "DELETE FROM assay.audit WHERE false",
         "TRUNCATE assay.audit",
-        "SET LOCAL session_replication_role = replica; DELETE FROM assay.audit",
         "INSERT INTO assay.audit (SELECT * FROM assay.audit) ON CONFLICT (seq) DO UPDATE SET actor = 'bert'",
     ],
 )
@@ -93,6 +92,16 @@ def test_the_database_refuses_everything_but_new_entries(connection: Connection,
     add(connection)
     with pytest.raises(DatabaseFailed, match="only grows"), transaction(connection) as tx:
         tx.execute(statement.encode())
+    assert examine(chain(connection)).entries == 1
+
+
+def test_a_superuser_who_calls_himself_a_replica_is_refused_too(
+    connection: Connection, postgres: tuple[str, str]
+) -> None:
+    add(connection)
+    with connect(f"{postgres[1]}/{connection.info.dbname}", autocommit=True) as superuser:
+        with pytest.raises(DatabaseFailed, match="only grows"), transaction(superuser) as tx:
+            tx.execute("SET LOCAL session_replication_role = replica; DELETE FROM assay.audit")
     assert examine(chain(connection)).entries == 1
 
 

@@ -98,6 +98,21 @@ def _postgres(platform: Platform) -> Iterator[Check]:
     else:
         yield Check("checksums", "look", "PostgreSQL runs without data checksums",
                     "pg_checksums --enable, while the server is stopped")  # fmt: skip
+    yield _rights(platform)
+
+
+def _rights(platform: Platform) -> Check:
+    """Whether ordinary work is done with the rights that it needs, and no others."""
+    row = platform.connection.execute(
+        "SELECT rolname::text, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = CURRENT_USER"
+    ).fetchone()
+    role, above, makes_roles = row or ("", False, False)
+    if above:
+        return Check("rights", "look", f"{role} is a superuser, which assay does not need",
+                     f"ALTER ROLE {role} NOSUPERUSER CREATEROLE")  # fmt: skip
+    if not makes_roles:
+        return Check("rights", "FAILED", f"{role} may not make roles for zones", f"ALTER ROLE {role} CREATEROLE")
+    return Check("rights", "ok", f"{role} is no superuser")
 
 
 def _configuration(platform: Platform) -> Check:
