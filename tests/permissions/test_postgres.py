@@ -14,6 +14,7 @@ from tests.permissions.two_zones import deliver, two_zones
 from assay.errors import Misconfigured
 from assay.pipelines.plan import apply, plan
 from assay.pipelines.platform import Platform
+from assay.pipelines.walls import grant_publications
 from assay.stores.database import Connection, connect, server, transaction
 from assay.stores.postgres_owner import OWNER
 from assay.stores.postgres_server import running
@@ -119,6 +120,15 @@ def test_a_subscription_that_ends_takes_its_columns_along(new_shop: Callable[[],
         apply(platform, allowed_losses=frozenset(plan(platform).losing))
         with reading(platform, "shop") as role:
             refused(role, "SELECT code FROM desk.goods")
+
+
+def test_a_grant_that_is_revoked_ends_with_the_statement(platform: Platform) -> None:
+    with reading(platform, "shop") as role:
+        role.execute("SELECT code FROM desk.goods")
+        grant_publications(platform.connection, platform.project, ["shop"], {("desk", "goods_list"): frozenset()})
+        refused(role, "SELECT code FROM desk.goods")
+        grant_publications(platform.connection, platform.project, ["shop"])
+        role.execute("SELECT code FROM desk.goods")
 
 
 def test_names_are_all_that_the_catalogue_tells(platform: Platform) -> None:

@@ -13,7 +13,6 @@ from assay.batch import Batch
 from assay.catalog import queue
 from assay.errors import Denied
 from assay.flow import SEGMENTS
-from assay.pipelines import handles
 from assay.pipelines.handles import handed
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
@@ -150,16 +149,12 @@ def test_a_store_that_a_policy_closes_stops_the_segment_before_it_begins(
         assert (denied.resource, denied.zone) == (f"shop.{store}", "shop")
 
 
-def test_a_publication_that_was_not_granted_is_not_handed_over(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    around = handles.world_around
-    monkeypatch.setattr(handles, "world_around", lambda project, names: around(project, names, {}))
+def test_a_publication_that_was_not_granted_is_not_handed_over(platform: Platform) -> None:
     pipeline = platform.project.zones["shop"].pipelines["sales"]
     lake = Iceberg(platform.connection, platform.data)
     with pytest.raises(Denied, match=r"desk\.published\."):
-        handed(platform, pipeline, "denormalize", lake)
-    handed(platform, pipeline, "conform", lake)  # its SQL reads none
+        handed(platform, pipeline, "denormalize", lake, grants={})
+    handed(platform, pipeline, "conform", lake, grants={})  # its SQL reads none
 
 
 def _denied(platform: Platform) -> Recorded:

@@ -22,6 +22,7 @@ from assay.stores.database import transaction
 from assay.stores.lake_part import LakePart, Place, place_of, tables_of
 
 if TYPE_CHECKING:
+    from assay.security.world import Grants
     from assay.stores.lake import Lake
     from assay.zones.project import Pipeline, Project, Publication, Source, Sql, Zone
 
@@ -30,16 +31,23 @@ OF_ONE_SOURCE = ("approve", "clean")
 
 
 def handed(
-    platform: Platform, pipeline: Pipeline, segment: str, lake: Lake, *, source: Source | None = None
+    platform: Platform,
+    pipeline: Pipeline,
+    segment: str,
+    lake: Lake,
+    *,
+    source: Source | None = None,
+    grants: Grants | None = None,
 ) -> LakePart:
     """The tables of the lake for a segment of a pipeline; `source` is the one that it works on, None where all are.
 
+    `grants` as for `security.world.world_of`.
     Raises `Denied` unless policies allow the segment every store that it is declared for, and every publication that
     its SQL reads.
     """
     zone = platform.project.zones[pipeline.zone]
     publications = list(_publications(platform.project, zone, statements(pipeline, segment, source)))
-    permit(platform.project, Segment(zone.name, segment), publications)
+    permit(platform.project, Segment(zone.name, segment), publications, grants)
     touched, only = reach(segment), source.name if source is not None and segment in OF_ONE_SOURCE else None
     reads = {place for store in touched.reads for place in tables_of(zone, store, only)}
     writes = {place for store in touched.writes for place in tables_of(zone, store, only)}
@@ -47,10 +55,12 @@ def handed(
     return LakePart(lake, str(Segment(zone.name, segment)), reads=reads, writes=writes)
 
 
-def permit(project: Project, who: Segment, publications: Iterable[Publication] = ()) -> None:
+def permit(
+    project: Project, who: Segment, publications: Iterable[Publication] = (), grants: Grants | None = None
+) -> None:
     """Asks for every store that a segment is declared for, and for publications; raises `Denied` at the first no."""
     publications = list(publications)
-    world = world_around(project, {who.zone, *(one.zone for one in publications)})
+    world = world_around(project, {who.zone, *(one.zone for one in publications)}, grants)
     touched = reach(who.name)
     for store in sorted(touched.reads):
         require(world, who, "read", resources.store(who.zone, store))

@@ -246,13 +246,20 @@ def columns_wanted(reader: str, publisher: Zone, publication: Publication) -> se
 
 def set_columns(connection: Connection, standing: set[Granted], wanted: set[Granted]) -> None:
     """Grants the columns that are wanted, and revokes the others."""
-    for words, columns in (
-        ("REVOKE SELECT ({}) ON {} FROM {}", standing - wanted),
-        ("GRANT SELECT ({}) ON {} TO {}", wanted - standing),
-    ):
-        for schema, table, reader in sorted({(one[0], one[1], one[3]) for one in columns}):
-            names = sorted(one[2] for one in columns if (one[0], one[1], one[3]) == (schema, table, reader))
-            role = sql.Identifier(roles_of(connection, reader).read)
-            listed = sql.SQL(", ").join(map(sql.Identifier, names))
-            connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
-            connection.execute(sql.SQL(words).format(listed, sql.Identifier(schema, table), role))
+    for table, reader, columns in _by_table(connection, standing - wanted):
+        connection.execute(sql.SQL("REVOKE SELECT ({}) ON {} FROM {}").format(columns, table, reader))
+    for zone in sorted({(one[0], one[3]) for one in wanted - standing}):
+        schema, role = sql.Identifier(zone[0]), sql.Identifier(roles_of(connection, zone[1]).read)
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
+    for table, reader, columns in _by_table(connection, wanted - standing):
+        connection.execute(sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(columns, table, reader))
+
+
+def _by_table(
+    connection: Connection, columns: set[Granted]
+) -> Iterator[tuple[sql.Identifier, sql.Identifier, sql.Composed]]:
+    """Table, role and columns for each statement."""
+    for schema, table, zone in sorted({(one[0], one[1], one[3]) for one in columns}):
+        names = sorted(one[2] for one in columns if (one[0], one[1], one[3]) == (schema, table, zone))
+        role = sql.Identifier(roles_of(connection, zone).read)
+        yield sql.Identifier(schema, table), role, sql.SQL(", ").join(map(sql.Identifier, names))
