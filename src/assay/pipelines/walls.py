@@ -12,8 +12,8 @@ from assay.security import secrets
 from assay.security.private_files import read_private, write_private
 from assay.stores import logins
 from assay.stores.changes import Change
-from assay.stores.database import Connection, transaction
-from assay.stores.operational_schema import tables_standing
+from assay.stores.database import Connection, execute, transaction
+from assay.stores.operational_schema import tables_standing, zones_standing
 from assay.stores.zone_roles import (
     columns_granted,
     columns_wanted,
@@ -100,9 +100,6 @@ def lacking(tx: Connection, project: Project, zones: Iterable[str]) -> list[Chan
 
 def mend(platform: Platform) -> None:
     """Gives the zones of a platform that an earlier version of assay made their roles."""
-    from assay.stores.database import execute
-    from assay.stores.operational_schema import zones_standing
-
     with transaction(platform.connection) as tx:
         ours = [zone for zone, marked in zones_standing(tx).items() if marked and zone in platform.project.zones]
         if not ours:

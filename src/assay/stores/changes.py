@@ -8,8 +8,10 @@ from typing import Any, Literal
 from psycopg import sql
 
 #: The order in which statements run, so that each finds what it needs and nothing that still holds on to it.
-DROP_FOREIGN, DROP_KEY, COLUMN, ADD_KEY, ROLE, CREATE_SCHEMA, CREATE, ADD_FOREIGN, INDEX, GRANT, DROP_TABLE, \
-    DROP_SCHEMA, DROP_ROLE = range(13)  # fmt: skip
+(
+    DROP_FOREIGN, DROP_KEY, COLUMN, ADD_KEY, ROLE, CREATE_SCHEMA, CREATE, ADD_FOREIGN, INDEX, GRANT, DROP_TABLE,
+    DROP_SCHEMA, DROP_ROLE,
+) = range(13)  # fmt: skip
 
 #: `create` makes something new, `change` alters what stands and keeps every value, `lose` takes data away.
 Effect = Literal["create", "change", "lose"]
