@@ -154,7 +154,7 @@ def test_a_publication_that_was_not_granted_is_not_handed_over(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     around = handles.world_around
-    monkeypatch.setattr(handles, "world_around", lambda project, names: around(project, names, {}))
+    monkeypatch.setattr(handles, "world_around", lambda project, names, *_: around(project, names, {}))
     pipeline = platform.project.zones["shop"].pipelines["sales"]
     lake = Iceberg(platform.connection, platform.data)
     with pytest.raises(Denied, match=r"desk\.published\."):

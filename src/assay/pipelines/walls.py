@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.catalog.subscriptions import open_to
 from assay.errors import Misconfigured
 from assay.security import secrets
 from assay.security.private_files import read_private, write_private
@@ -59,11 +60,13 @@ def finish(tx: Connection, project: Project) -> None:
 
 def grant_publications(tx: Connection, project: Project, zones: Iterable[str]) -> None:
     """Lets the reading roles of zones read the operational publications that they were granted, and no others."""
-    readers = [project.zones[name] for name in zones]
+    readers = [project.zones[name] for name in zones if name in project.zones]
+    granted = open_to(tx)
     wanted = {
         column
         for reader in readers
         for asked in reader.subscriptions
+        if reader.name in granted.get((asked.zone, asked.name), ())
         for column in columns_wanted(
             reader.name, project.zones[asked.zone], project.zones[asked.zone].publications[asked.name]
         )
