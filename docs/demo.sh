@@ -18,6 +18,8 @@ show python generate.py
 # What apply creates fills a screen; its last lines count it.
 printf '\n$ assay apply\n'
 assay apply | tail -n 2
+# What is public throughout, the file of its zone grants to whoever asks.
+show assay subscription list
 
 title "Everything that waits is taken in; two files break their contracts"
 # Exit code 3 says that a contract rejected something: this demo means it to.

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assay.cli import assay
+from assay.pipelines.platform import Platform
 from shop_project import TILL, Shop
 
 #: Every command with arguments that work in the shop; a command without a row fails the test below.
@@ -47,6 +48,16 @@ CALLS = {
     "withdraw": "withdraw 1 --reason mistake",
     "sql": 'sql "SELECT * FROM operational.sale"',
     "lineage": "lineage analytical.by_month --where \"goods = 'tea'\"",
+    "publication list": "publication list",
+    "publication show": "publication show shop.goods",
+    "subscription request": "subscription request shop.goods --purpose 'a study' --until 2999-12-31",
+    "subscription list": "subscription list --state requested",
+    "subscription show": "subscription show 1",
+    "subscription approve": "subscription approve 1 --reason 'a good purpose'",
+    "subscription refuse": "subscription refuse 2 --reason 'not settled'",
+    "subscription revoke": "subscription revoke 3 --reason 'another purpose'",
+    "subscription expire": "subscription expire 4 --reason 'done'",
+    "subscription verify": "subscription verify 5",
     "login": "login",
     "logout": "logout",
     "whoami": "whoami",
@@ -67,6 +78,10 @@ CALLS = {
     "maintain": "maintain",
     "doctor": "doctor",
 }
+
+
+#: What the shop offers, and whom a test acts as: the owner decides on subscriptions.
+PUBLISHING = "owner: steward\npublications: {goods: {dataset: operational.goods}}\n"
 
 
 #: Commands that go on until they are told to end: `tests/orchestration` reads their JSON, line by line.
@@ -96,6 +111,7 @@ def held(standing_shop: Shop) -> dict[str, str]:
     from assay.pipelines.run import ingest
 
     standing_shop.edit("pipeline.yaml", "steward: never", "steward: always")
+    standing_shop.write("zones/shop/zone.yaml", "title: Shop\n" + PUBLISHING)
     settings = standing_shop.root / "assay.yaml"
     settings.write_text(settings.read_text() + "administrators: [steward]\n")
     names = {"held": "20", "other": "30", "shown": "35", "file": "40", "broken": "50"}
@@ -108,12 +124,26 @@ def held(standing_shop: Shop) -> dict[str, str]:
             apply(platform)
             files = [standing_shop.root / f"till-{name}.csv" for name in ("held", "other", "shown", "broken")]
             done = ingest(platform, pipeline_of(platform, "shop", "sales"), files, None)
+            _subscribe(platform)
     assert [one.batch.state for one in done] == ["held", "held", "held", "rejected"]
     numbers = dict(zip(("held", "other", "shown", "broken"), (str(one.batch.id) for one in done), strict=True))
     new = standing_shop.root.parent / f"{standing_shop.root.name}-new"
     contract = standing_shop.root / "zones/shop/sales/contracts/till.odcs.yaml"
     file = standing_shop.root / "till-file.csv"
     return {**numbers, "file": str(file), "new": str(new), "contract": str(contract)}
+
+
+def _subscribe(platform: Platform) -> None:
+    """Five users ask for what the shop offers; the last three are granted it."""
+    from assay.pipelines.grants import decide, request
+    from assay.pipelines.subscriptions import publication_of
+
+    offered = publication_of(platform.project, "shop.goods")
+    for number in range(1, 6):
+        asked = request(platform, offered, "user", f"user{number}@example.org", "a study")
+        assert asked.id == number
+        if number > 2:
+            decide(platform, number, "granted", "a good purpose")
 
 
 def call(shop: Shop, words: str, *, user: str = "steward") -> Result:
@@ -225,7 +255,7 @@ def test_who_delivered_a_batch_does_not_release_it(standing_shop: Shop, held: di
 
 
 def test_status_says_what_waits_for_whom(standing_shop: Shop, held: dict[str, str]) -> None:
-    standing_shop.write("zones/shop/zone.yaml", "title: Shop\nowner: o@example.org\nstewards: [s@example.org]\n")
+    standing_shop.write("zones/shop/zone.yaml", "title: Shop\nstewards: [s@example.org]\n" + PUBLISHING)
     (standing_shop.root / "till-status.csv").write_text(TILL.replace("\n1,", "\n80,"))
     call(standing_shop, "apply")
     call(standing_shop, "ingest till-status.csv --zone shop --pipeline sales", user="deliverer")

@@ -8,14 +8,16 @@ from collections.abc import Callable
 import pytest
 from tests.orchestration.conftest import Service, deliver, soon, states
 
-from assay.catalog import events
+from assay.catalog import events, subscriptions
 from assay.errors import Misconfigured, Unavailable
 from assay.orchestration.triggers import fire
+from assay.pipelines.grants import decide, request
 from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
 from assay.pipelines.query import ask
 from assay.pipelines.run import ingest, run
+from assay.pipelines.subscriptions import publication_of
 from assay.segments import denormalize
 from shop_project import FILES, TILL, Shop
 
@@ -73,7 +75,7 @@ def following(shop: Shop) -> Shop:
 @pytest.fixture
 def subscribed(shop: Shop) -> Shop:
     """A pipeline of another zone that follows what the first one publishes."""
-    offer = "publications:\n  sale: {dataset: operational.sale}\n"
+    offer = "publications:\n  sale: {dataset: operational.sale, auto_approve: {zones: [reader]}}\n"
     shop.write("zones/shop/zone.yaml", FILES["zones/shop/zone.yaml"] + offer)
     want = "subscriptions:\n  - {publication: shop.sale, purpose: to count}\n"
     shop.write("zones/reader/zone.yaml", f"title: Reader\nowner: r@example.org\n{want}")
@@ -110,6 +112,21 @@ def test_a_publication_whose_rows_changed_starts_its_subscriber(subscribed: Shop
         fire(platform)
         assert counted(platform, "reader") == {"tea": 3, "salt": 1}
         assert refreshed(platform) == ["publication shop.sale"]
+
+
+def test_a_publication_starts_its_subscriber_from_the_grant_to_the_revocation(subscribed: Shop) -> None:
+    with subscribed.opened() as platform:
+        (one,) = subscriptions.listed(platform.connection)
+        decide(platform, one.id, "revoked", "for now")
+        deliver_by_hand(subscribed, platform)
+        fire(platform)
+        assert counted(platform, "reader") == {} and refreshed(platform) == []
+        again = request(platform, publication_of(platform.project, "shop.sale"), "zone", "reader", "to count")
+        assert again.state == "granted"
+        fire(platform)
+        assert counted(platform, "reader") == {"tea": 3, "salt": 1}
+        failed = platform.connection.execute("SELECT 1 FROM assay.event WHERE kind = 'failed'")
+        assert failed.fetchall() == []
 
 
 def test_a_publication_whose_rows_did_not_change_starts_nobody(subscribed: Shop) -> None:

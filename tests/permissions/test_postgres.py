@@ -11,10 +11,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from tests.permissions.two_zones import deliver, two_zones
 
+from assay.catalog.subscriptions import listed
 from assay.errors import Misconfigured
+from assay.pipelines.grants import decide, request, verify
 from assay.pipelines.plan import apply, plan
 from assay.pipelines.platform import Platform
-from assay.pipelines.walls import grant_publications
+from assay.pipelines.query import ask
+from assay.pipelines.subscriptions import publication_of
 from assay.stores.database import Connection, connect, server, transaction
 from assay.stores.postgres_owner import OWNER
 from assay.stores.postgres_server import running
@@ -122,13 +125,51 @@ def test_a_subscription_that_ends_takes_its_columns_along(new_shop: Callable[[],
             refused(role, "SELECT code FROM desk.goods")
 
 
-def test_a_grant_that_is_revoked_ends_with_the_statement(platform: Platform) -> None:
-    with reading(platform, "shop") as role:
-        role.execute("SELECT code FROM desk.goods")
-        grant_publications(platform.connection, platform.project, ["shop"], {("desk", "goods_list"): frozenset()})
-        refused(role, "SELECT code FROM desk.goods")
-        grant_publications(platform.connection, platform.project, ["shop"])
-        role.execute("SELECT code FROM desk.goods")
+def test_a_decision_opens_and_closes_the_columns_at_once(new_shop: Callable[[], Shop]) -> None:
+    shop = two_zones(new_shop())
+    with shop.opened() as platform:
+        offered = publication_of(platform.project, "desk.goods_list")
+        (number,) = [one.id for one in listed(platform.connection) if one.publication == "goods_list"]
+        decide(platform, number, "revoked", "enough")
+        with reading(platform, "shop") as role:
+            refused(role, "SELECT code FROM desk.goods")
+        assert request(platform, offered, "zone", "shop", "once more").state == "granted"
+        with reading(platform, "shop") as role:
+            assert len(role.execute("SELECT code FROM desk.goods").fetchall()) == 2
+
+
+def test_a_right_that_was_not_granted_breaks_the_subscription_until_it_is_gone(new_shop: Callable[[], Shop]) -> None:
+    shop = two_zones(new_shop())
+    with shop.opened() as platform:
+        (one,) = [one for one in listed(platform.connection) if one.publication == "goods_list"]
+        role = roles_of(platform.connection, "shop").read
+        for wrong, right, why in (
+            ("GRANT SELECT (_batch) ON desk.goods TO", "REVOKE SELECT (_batch) ON desk.goods FROM", "lets zone shop"),
+            ("REVOKE SELECT (code) ON desk.goods FROM", "GRANT SELECT (code) ON desk.goods TO", "permission denied"),
+        ):
+            platform.connection.execute(f'{wrong} "{role}"'.encode())
+            (broken,) = verify(platform, [one])
+            assert broken.state == "broken" and why in broken.last.reason
+            platform.connection.execute(f'{right} "{role}"'.encode())
+            (one,) = verify(platform, [broken])
+            assert one.state == "granted"
+
+
+def test_what_a_publication_hides_is_not_for_the_role_that_reads_it(new_shop: Callable[[], Shop]) -> None:
+    shop = two_zones(new_shop())
+    shop.edit("zones/desk/zone.yaml", "goods_list: {", "goods_list: {rows: code <> 'salt', ")
+    with shop.opened() as platform:
+        for one in listed(platform.connection, open_only=True):
+            decide(platform, one.id, "revoked", "its rows change")
+        apply(platform)
+        for name in ("goods_list", "months"):
+            asked = request(platform, publication_of(platform.project, f"desk.{name}"), "zone", "shop", "to compare")
+            assert asked.state == "granted", asked.last.reason
+        with reading(platform, "shop") as role:
+            refused(role, "SELECT code FROM desk.goods")
+        (done,) = deliver(platform, "shop", shop.root / "till-9.csv", TILL.replace("\n1,", "\n9,"))
+        assert done.batch.state == "done"
+        assert [row[0] for row in ask(platform, "SELECT goods FROM analytical.beside", "shop")[1]] == ["tea"]
 
 
 def test_names_are_all_that_the_catalogue_tells(platform: Platform) -> None:

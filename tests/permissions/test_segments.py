@@ -11,8 +11,10 @@ from tests.permissions.two_zones import ZONES, deliver, two_zones
 
 from assay.batch import Batch
 from assay.catalog import queue
+from assay.catalog.subscriptions import listed
 from assay.errors import Denied
 from assay.flow import SEGMENTS
+from assay.pipelines.grants import decide
 from assay.pipelines.handles import handed
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
@@ -20,6 +22,7 @@ from assay.security.audit import Recorded, entries
 from assay.security.resources import STAGES
 from assay.segments import approve
 from assay.segments.outcome import Outcome
+from assay.segments.relations import NotGranted
 from assay.stores.iceberg import Iceberg
 from shop_project import TILL, Shop
 
@@ -149,12 +152,16 @@ def test_a_store_that_a_policy_closes_stops_the_segment_before_it_begins(
         assert (denied.resource, denied.zone) == (f"shop.{store}", "shop")
 
 
-def test_a_publication_that_was_not_granted_is_not_handed_over(platform: Platform) -> None:
-    pipeline = platform.project.zones["shop"].pipelines["sales"]
-    lake = Iceberg(platform.connection, platform.data)
-    with pytest.raises(Denied, match=r"desk\.published\."):
-        handed(platform, pipeline, "denormalize", lake, grants={})
-    handed(platform, pipeline, "conform", lake, grants={})  # its SQL reads none
+def test_a_publication_that_was_revoked_is_not_handed_over(new_shop: Callable[[], Shop]) -> None:
+    with two_zones(new_shop()).opened() as platform:
+        pipeline = platform.project.zones["shop"].pipelines["sales"]
+        lake = Iceberg(platform.connection, platform.data)
+        handed(platform, pipeline, "denormalize", lake)
+        for one in listed(platform.connection):
+            decide(platform, one.id, "revoked", "enough")
+        with pytest.raises(NotGranted, match="not granted to shop: revoked"):
+            handed(platform, pipeline, "denormalize", lake)
+        handed(platform, pipeline, "conform", lake)  # its SQL reads none
 
 
 def _denied(platform: Platform) -> Recorded:

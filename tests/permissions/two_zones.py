@@ -38,7 +38,8 @@ def two_zones(shop: Shop) -> Shop:
     for name, text in FILES.items():
         moved = name.replace("zones/shop/", "zones/desk/")
         _write(shop, moved, text.replace("shop.", "desk.").replace("title: Shop", "title: Desk"))
-    offered = "".join(f"  {name}: {{dataset: {table}}}\n" for name, table in OFFERED.items())
+    granted = "auto_approve: {classification: internal}"
+    offered = "".join(f"  {name}: {{dataset: {table}, {granted}}}\n" for name, table in OFFERED.items())
     _write(shop, "zones/desk/zone.yaml", f"title: Desk\nowner: owner@example.org\npublications:\n{offered}")
     asked = "".join(f"  - {{publication: desk.{name}, purpose: To compare.}}\n" for name in OFFERED)
     _write(shop, "zones/shop/zone.yaml", f"title: Shop\nowner: owner@example.org\nsubscriptions:\n{asked}")

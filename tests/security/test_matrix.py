@@ -66,6 +66,15 @@ def test_groups_segments_and_the_platform_are_listed() -> None:
     assert listed["finance", "segment finance/approve", "landing"] == ("read",)
 
 
+def test_a_user_to_whom_a_publication_was_granted_is_listed_as_its_reader() -> None:
+    fields = {"amount": frozenset({"internal"})}
+    offered = {"publications": {"pay": fields}, "granted_users": {"pay": frozenset({"somebody", "finance.owner"})}}
+    made = World({"finance": replace(zone_access("finance"), **offered)})
+    listed = {(entry.who, entry.roles, entry.on): entry.may for entry in matrix(made)}
+    assert "read" in listed["somebody", ("reader",), "published.pay"]
+    assert ("finance.owner", ("reader",), "published.pay") not in listed
+
+
 def test_nothing_changes_between_equal_worlds() -> None:
     assert opened_and_closed(two_zones(), two_zones()) == ()
 

@@ -38,6 +38,8 @@ Kind = Literal[
     "triggered",
     "unexpected",
     "removed",
+    "published",
+    "subscription",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -246,6 +246,18 @@ def take_up(
     return done.rowcount
 
 
+def take_up_failed(connection: Connection, zone: str, error: str) -> int:
+    """Lets the batches of a zone that failed by one kind of error be tried again; returns how many that were."""
+    done = connection.execute(
+        "UPDATE assay.batch SET parked = false, retry_at = NULL, attempts = 0 "
+        f"WHERE state IN {_MOVING} AND zone = %s AND parked AND failure ->> 'error' = %s".encode(),
+        (zone, error),
+    )
+    if done.rowcount:
+        announce(connection)
+    return done.rowcount
+
+
 @dataclass(frozen=True)
 class Failure:
     """A batch that went wrong: what happened, how often, and whether it waits for a person (`parked`)."""

@@ -310,6 +310,35 @@ audit = Table(
     CheckConstraint("outcome IN ('allow', 'deny', 'done')", name="audit_outcome"),
     Index("audit_by_zone", "zone", "seq"),
 )
+subscription = Table(
+    "subscription",
+    metadata,
+    _id(),
+    # What is asked for: the publishing zone and its publication; and by whom: a zone or a user.
+    *map(_text, ("zone", "publication", "kind", "subscriber", "purpose", "state")),
+    _moment("until"),
+    _moment("verified_at"),
+    Index("subscription_by_subscriber", "kind", "subscriber"),
+    Index("subscription_by_end", "until", postgresql_where=text("until IS NOT NULL AND state = 'granted'")),
+    CheckConstraint("kind IN ('zone', 'user')", name="subscription_kind"),
+)
+Index(
+    # Nobody asks twice for the same while he waits for it or has it.
+    "subscription_open", subscription.c.zone, subscription.c.publication, subscription.c.kind,
+    subscription.c.subscriber, unique=True, postgresql_where=text("state IN ('requested', 'granted', 'broken')"),
+)  # fmt: skip
+subscription_step = Table(
+    "subscription_step",
+    metadata,
+    _id(),
+    Column(
+        "subscription_id", BigInteger, ForeignKey(f"{SCHEMA}.subscription.id"), nullable=False, index=True
+    ),
+    _text("state"),
+    _text("by"),
+    _text("reason"),
+    _now("at"),
+)
 # Which zone a role of PostgreSQL belongs to; row-level security asks it.
 zone_role = Table("zone_role", metadata, Column("role", Text, primary_key=True), _text("zone"))
 maintenance = Table(

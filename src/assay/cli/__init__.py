@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "withdraw": ("withdraw", "Take the effect of a batch back."),
     "sql": ("query", "Ask the stores a question, read-only."),
     "lineage": ("query", "Trace a row or a column back to the delivered file."),
+    "publication": ("publication", "Show what zones offer to each other."),
+    "subscription": ("subscription", "Ask for what a zone publishes, and decide on it."),
     "login": ("login", "Log in, where the target asks for it."),
     "logout": ("login", "End the last login."),
     "whoami": ("login", "Say who one is, and with which roles."),

@@ -29,8 +29,9 @@ def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None
 
     Example: assay status
     """
-    from assay.cli import follow
+    from assay.cli import follow, publishing
     from assay.orchestration.schedule import upcoming
+    from assay.pipelines.offers import subscriptions, waiting
     from assay.pipelines.overview import overview
     from assay.pipelines.platform import opened
     from assay.pipelines.progress import observed
@@ -41,10 +42,13 @@ def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None
             return
         found, moving = overview(platform), observed(platform)
         schedules = upcoming(platform, datetime.now(UTC))
-    steps = [*found.next_steps, *moving.next_steps]
+        asked = waiting(subscriptions(platform.connection, publishing.viewer(platform)))
+    steps = [*found.next_steps, *moving.next_steps, *(f"assay subscription show {one.id}" for one in asked)]
     if as_json:
         due = [asdict(one) for one in schedules]
-        output.print_json({**found.to_dict(), **moving.to_dict(), "schedules": due, "next": steps})
+        open_ones = [one.to_dict() for one in asked]
+        values = {**found.to_dict(), **moving.to_dict(), "schedules": due, "subscriptions": open_ones, "next": steps}
+        output.print_json(values)
         return
     _show(found)
     follow.show(moving)
@@ -52,6 +56,10 @@ def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None
         click.echo()
         rows = [(f"{one.zone}/{one.pipeline}", one.schedule, f"{one.due:%Y-%m-%d %H:%M} UTC") for one in schedules]
         output.table(("starts by the clock", "schedule", "next"), rows)
+    if asked:
+        click.echo()
+        waits = [(one.id, one.name, one.to, one.state, one.last.reason) for one in asked]
+        output.table(("subscription", "to", "for", "state", "because"), waits)
     for step in steps[:1]:
         output.next_step(step)
 

@@ -237,6 +237,15 @@ class Engine:
         self.load_postgres()
         self.run(f"ATTACH {literal(url)} AS {quoted(name)} (TYPE postgres, READ_ONLY)")
 
+    @contextmanager
+    def attached(self, url: str, name: str = "beside") -> Iterator[str]:
+        """`attach_postgres` for as long as the block lasts; gives the name."""
+        self.attach_postgres(url, name)
+        try:
+            yield name
+        finally:
+            self.run(f"DETACH {quoted(name)}")
+
     def load_postgres(self) -> None:
         """Loads the PostgreSQL extension from its Python package: nothing is downloaded."""
         global _checked

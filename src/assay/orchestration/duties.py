@@ -17,6 +17,7 @@ from assay.orchestration.schedule import fall_due, keep_house
 from assay.orchestration.stop import Stop
 from assay.orchestration.triggers import fire
 from assay.pipelines import freshness
+from assay.pipelines.grants import verify_due
 from assay.pipelines.maintain import tidy
 from assay.pipelines.platform import Platform
 from assay.pipelines.review import remind
@@ -52,6 +53,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("messages", 1.0, partial(tell, seconds=TELL_SECONDS)),
     Duty("housekeeping", 30.0, keep_house),
     Duty("small files", 15.0, tidy),
+    Duty("subscriptions", 60.0, verify_due),
     Duty("checkpoints", 60.0, _vouch),
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.catalog import events, records
+from assay.catalog import events, records, subscriptions
 from assay.catalog.events import Event
 from assay.errors import AssayError
 from assay.orchestration.doors import look_into
@@ -96,16 +96,30 @@ def _reasons(
     """Why an event starts a pipeline, and what it changed of that which the pipeline's SQL may name."""
     if event.kind == "triggered" and (event.zone, event.pipeline) == (zone.name, pipeline.name):
         yield f"schedule {event.body['schedule']}", set()
+    for publisher, name in pipeline.triggers.publications:
+        # Without a grant not even that something changed is for the zone to know.
+        if _told_of(event, zone, publisher, name) and _granted(platform.connection, zone, publisher, name):
+            yield f"publication {publisher}.{name}", {(publisher, "published", name)}
     if event.kind not in ("done", "refreshed", "withdrawn"):
         return
     for wanted in pipeline.triggers.after:
         name = wanted.rpartition(".")[2]
         if (event.zone, event.pipeline) == (zone.name, name):
             yield f"after {zone.name}/{name}", changed
-    for publisher, name in pipeline.triggers.publications:
-        publication = platform.project.zones[publisher].publications[name]
-        if event.zone == publisher and (publication.store, publication.table) in changed:
-            yield f"publication {publisher}.{name}", {(publisher, "published", name)}
+
+
+def _told_of(event: Event, zone: Zone, publisher: str, name: str) -> bool:
+    """Whether an event tells that a publication changed, or that it was granted to the zone."""
+    if event.zone != publisher or event.body.get("publication") != name:
+        return False
+    return event.kind == "published" or (
+        event.kind == "subscription"
+        and (event.body["kind"], event.body["subscriber"], event.body["state"]) == ("zone", zone.name, "granted")
+    )
+
+
+def _granted(connection: Connection, zone: Zone, publisher: str, name: str) -> bool:
+    return subscriptions.standing(connection, "zone", zone.name).get((publisher, name)) == "granted"
 
 
 def _begin(platform: Platform, start: Start) -> None:

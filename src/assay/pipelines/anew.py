@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from assay.pipelines.difference import EXAMPLES, Difference, canonical_differenc
 from assay.pipelines.handles import handed
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Progress
+from assay.pipelines.subscriptions import sight_of
 from assay.segments.conform import canonical_rows
 from assay.segments.denormalize import Recomputed, put, recompute
 from assay.segments.relations import Sight
@@ -103,7 +104,7 @@ def made_anew(
         engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine,
     ):
         engine.attach_postgres(platform.reader_url(pipeline.zone))
-        sight = Sight(made.places, gone)
+        sight = replace(sight_of(platform, zone), operational=made.places, without=gone)
         work = _Work(platform, pipeline, engine, scratch, made, sight)
         for batch in standing if affected else ():
             if progress:

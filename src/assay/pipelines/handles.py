@@ -6,10 +6,13 @@ publications that its SQL reads and its zone was granted, and a way into Postgre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from assay.catalog import subscriptions as kept
+from assay.catalog.subscriptions import Name, State
 from assay.engines.sql import references
 from assay.errors import Denied
 from assay.pipelines.platform import Platform
@@ -18,14 +21,16 @@ from assay.security.guard import require
 from assay.security.principals import Segment
 from assay.security.segments import reach
 from assay.security.world import world_around
+from assay.segments.relations import check_granted
 from assay.stores.database import transaction
 from assay.stores.lake_part import LakePart, Place, place_of, tables_of
 
 if TYPE_CHECKING:
-    from assay.security.world import Grants
     from assay.stores.lake import Lake
     from assay.zones.project import Pipeline, Project, Publication, Source, Sql, Zone
 
+#: No subscription.
+NONE: Mapping[Name, State] = MappingProxyType({})
 #: The segments that touch what belongs to one source; the others run SQL, which may name any table of the zone.
 OF_ONE_SOURCE = ("approve", "clean")
 
@@ -37,17 +42,18 @@ def handed(
     lake: Lake,
     *,
     source: Source | None = None,
-    grants: Grants | None = None,
 ) -> LakePart:
     """The tables of the lake for a segment of a pipeline; `source` is the one that it works on, None where all are.
 
-    `grants` as for `security.world.world_of`.
     Raises `Denied` unless policies allow the segment every store that it is declared for, and every publication that
-    its SQL reads.
+    its SQL reads; `NotGranted`, a `Denied`, where the zone's subscription to one is not granted.
     """
     zone = platform.project.zones[pipeline.zone]
     publications = list(_publications(platform.project, zone, statements(pipeline, segment, source)))
-    permit(platform.project, Segment(zone.name, segment), publications, grants)
+    standing = kept.standing(platform.connection, "zone", zone.name) if publications else {}
+    for one in publications:
+        check_granted(zone.name, (one.zone, one.name), standing)
+    permit(platform.project, Segment(zone.name, segment), publications, standing)
     touched, only = reach(segment), source.name if source is not None and segment in OF_ONE_SOURCE else None
     reads = {place for store in touched.reads for place in tables_of(zone, store, only)}
     writes = {place for store in touched.writes for place in tables_of(zone, store, only)}
@@ -56,10 +62,14 @@ def handed(
 
 
 def permit(
-    project: Project, who: Segment, publications: Iterable[Publication] = (), grants: Grants | None = None
+    project: Project, who: Segment, publications: Iterable[Publication] = (), standing: Mapping[Name, State] = NONE
 ) -> None:
-    """Asks for every store that a segment is declared for, and for publications; raises `Denied` at the first no."""
+    """Asks for every store that a segment is declared for, and for publications; raises `Denied` at the first no.
+
+    `standing` says how its zone's subscriptions stand.
+    """
     publications = list(publications)
+    grants = {name: frozenset({who.zone}) for name, state in standing.items() if state == "granted"}
     world = world_around(project, {who.zone, *(one.zone for one in publications)}, grants)
     touched = reach(who.name)
     for store in sorted(touched.reads):

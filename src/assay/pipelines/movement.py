@@ -8,6 +8,8 @@ or all of it, and one that was overtaken leaves none.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +21,10 @@ from assay.errors import Rejected
 from assay.findings import Finding
 from assay.flow import GATE, movement
 from assay.pipelines import observe
-from assay.pipelines.handles import denials_on_record, handed
+from assay.pipelines.handles import denials_on_record, handed, statements
 from assay.pipelines.landing import pipeline_of, source_of
 from assay.pipelines.platform import Platform
+from assay.pipelines.subscriptions import check_still, sight_of, tell_published
 from assay.security.principals import Segment
 from assay.segments.outcome import Outcome
 from assay.stewardship.verdict import Approved, Held, verdict
@@ -65,7 +68,7 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
     ):
         outcome = _prepare(platform, batch, source, segment, scratch)
         odd = () if outcome.profile is None else _oddities(platform.connection, batch, source, outcome.profile)
-        with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
+        with _committing(platform, batch, source, segment) as tx:
             records.lock_batch(tx, batch.id, step.before, lease)
             outcome.commit(tx)
             records.add_findings(tx, batch.id, segment, (*outcome.findings, *odd))
@@ -81,9 +84,35 @@ def move(platform: Platform, batch: Batch, segment: str, lease: Lease) -> None:
             if segment == "conform" and batch.origin == "replay":
                 _retire(platform, tx, batch, source, outcome.detail)
             records.move(tx, batch.id, step.before, step.after)
+            changed = _changed(segment, outcome.detail)
+            if changed:
+                zone = platform.project.zones[batch.zone]
+                tell_published(tx, zone, changed, batch=batch, segment=segment)
             kind: events.Kind = "done" if step.after == "done" else "finished"
             events.add(tx, kind, batch=batch, segment=segment, body={**attempt, "seconds": seconds})
         seen.wrote((*outcome.tallies, *outcome.late_tallies), step.target)
+
+
+def _changed(segment: str, detail: dict[str, Any]) -> set[str]:
+    """The datasets whose rows a segment changed, by what it says that it did."""
+    if segment == "conform":
+        counted = ("inserted", "updated", "deleted")
+        return {f"operational.{name}" for name, counts in detail.items() if any(counts[one] for one in counted)}
+    return {f"analytical.{name}" for name in detail} if segment == "denormalize" else set()
+
+
+@contextmanager
+def _committing(platform: Platform, batch: Batch, source: Source, segment: str) -> Iterator[Connection]:
+    """The transaction that makes a segment's effect visible, by the zone's role in PostgreSQL.
+
+    Until it ends, what the segment's SQL read of other zones stays granted; raises `NotGranted` where it is not.
+    """
+    zone = platform.project.zones[batch.zone]
+    read = statements(zone.pipelines[batch.pipeline], segment, source)
+    with transaction(platform.connection) as tx:
+        check_still(tx, zone, read)
+        with acting_as(tx, batch.zone):
+            yield tx
 
 
 def denormalize_again(platform: Platform, batch: Batch) -> None:
@@ -96,9 +125,11 @@ def denormalize_again(platform: Platform, batch: Batch) -> None:
     who = Segment(batch.zone, "denormalize")
     with denials_on_record(platform, who, batch=batch.id), platform.scratch() as scratch:
         outcome = _prepare(platform, batch, source, "denormalize", scratch)
-        with transaction(platform.connection) as tx, acting_as(tx, batch.zone):
+        with _committing(platform, batch, source, "denormalize") as tx:
             records.lock_batch(tx, batch.id, "done")
             outcome.commit(tx)
+            changed = _changed("denormalize", outcome.detail)
+            tell_published(tx, platform.project.zones[batch.zone], changed, batch=batch, segment="denormalize")
             body = {"seconds": time.monotonic() - started, "again": True, "by": platform.actor}
             events.add(tx, "finished", batch=batch, segment="denormalize", body=body)
 
@@ -191,6 +222,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
                 refresh.tracked(platform.project, zone),
                 remember,
                 _later(platform, batch, source),
+                sight_of(platform, zone),
             )
         from assay.segments import denormalize
 
@@ -203,6 +235,7 @@ def _prepare(platform: Platform, batch: Batch, source: Source, segment: str, scr
             platform.reader_url(batch.zone),
             scratch,
             _touched(platform, batch),
+            sight_of(platform, zone),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING
 from assay.catalog import events, records, upkeep
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines import walls
+from assay.pipelines.grants import verify
 from assay.pipelines.platform import Platform
+from assay.pipelines.published import concerned
+from assay.pipelines.subscriptions import follow, record_changes
 from assay.pipelines.telling.readers import register
 from assay.security.world import world_of
 from assay.stores.changes import Change, LakeStep
@@ -76,7 +80,7 @@ def plan(platform: Platform) -> Plan:
     from assay.pipelines.access import access_changes
 
     with transaction(platform.connection) as tx:
-        found = planned(tx, platform.project)
+        found = _with_subscribers(tx, platform.project, planned(tx, platform.project))
         return replace(found, access=access_changes(tx, platform.project, found.applied))
 
 
@@ -90,13 +94,15 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     project = platform.project
     with transaction(platform.connection) as tx:
         hold(tx, "apply", seconds=WAIT_SECONDS)
-        found = planned(tx, platform.project)
+        found = _with_subscribers(tx, platform.project, planned(tx, platform.project))
         _refuse_losses(found, allowed_losses)
         if _hold_pipelines(tx, platform.project, found):
-            found = planned(tx, platform.project)  # what they did while we waited counts
+            # What they did while we waited counts.
+            found = _with_subscribers(tx, platform.project, planned(tx, platform.project))
             _refuse_losses(found, allowed_losses)
         walls.prepare(tx)
         _carry_out(tx, platform.data, found, folders)
+        asked = follow(platform, tx)
         walls.finish(tx, project)
         if found.applied != found.version:
             words = [change.words for change in found.changes]
@@ -104,6 +110,7 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
             records.add_configuration(tx, found.version, platform.actor, words, files)
             register(tx, project)
             events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
+        record_changes(platform, tx, asked)
         if found.changes or found.applied != found.version:
             platform.record(
                 tx, "apply", f"configuration/{found.version}", zone=None, applied_before=found.applied,
@@ -112,9 +119,20 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     identity = upkeep.identity(platform.connection)
     if identity is not None:
         claim(platform.data, identity)
+    with suppress(Unavailable):  # what could not be tried now the service tries soon
+        verify(platform, [one for one in asked if one.state == "granted"])
     for folder in folders:  # only now: until the commit a failure must find every file where it was
         shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def _with_subscribers(tx: Connection, project: Project, found: Plan) -> Plan:
+    """The plan with what it means for subscribers; raises `Misconfigured` for what would break them."""
+    from assay.pipelines.sql_check import raise_all
+
+    about = concerned(tx, project, found.applied)
+    raise_all(list(about.problems), "publications would break for their subscribers")
+    return replace(found, changes=found.changes + about.dropped, remarks=found.remarks + about.remarks)
 
 
 def _refuse_losses(found: Plan, allowed: frozenset[str]) -> None:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from assay.engines.duckdb import Engine, EngineFailed, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Usage
-from assay.pipelines.names import TABLES, place_of, tables
+from assay.pipelines.names import TABLES, place_of
 from assay.pipelines.platform import Platform
-from assay.segments.relations import lake_select
+from assay.pipelines.subscriptions import hash_key
+from assay.segments.relations import lake_select, published_select
 from assay.stores.database import transaction
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake import analytical, clean, quarantine, readable
 
 if TYPE_CHECKING:
-    from assay.zones.project import Publication, Zone
+    from assay.zones.project import Project, Zone
 
 Rows = tuple[list[str], list[tuple[Any, ...]]]
 
@@ -52,7 +53,7 @@ def asked(
                 engine.attach_postgres(platform.url)
             iceberg = Iceberg(tx, platform.data)
             for parts, place in places:
-                _provide(engine, iceberg, parts, *place)
+                _provide(engine, platform.project, iceberg, parts, *place)
             try:
                 columns, rows = engine.streamed(statement)
                 yield columns, _translated(rows)
@@ -72,29 +73,27 @@ def _not_run(error: EngineFailed) -> Usage:
 
 
 def _provide(
-    engine: Engine, iceberg: Iceberg, parts: tuple[str, ...], owner: Zone, store: str, name: str
+    engine: Engine, project: Project, iceberg: Iceberg, parts: tuple[str, ...], owner: Zone, store: str, name: str
 ) -> None:
     if len(parts) == 3:
         engine.run(f"ATTACH IF NOT EXISTS ':memory:' AS {quoted(parts[0])}")
         schema = f"{quoted(parts[0])}.{quoted(parts[1])}"
     else:
         schema = quoted(parts[0])
+    kind = "VIEW"
+    if store == "published":
+        offered = owner.publications[name]
+        select = published_select(owner, offered, iceberg, hash_key(project, offered))
+        kind = "TABLE" if offered.hides else kind
+    else:
+        select = _select(iceberg, owner, store, name)
     engine.run(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    engine.run(f"CREATE OR REPLACE VIEW {schema}.{quoted(name)} AS {_select(iceberg, owner, store, name)}")
+    engine.run(f"CREATE OR REPLACE {kind} {schema}.{quoted(name)} AS {select}")
 
 
 def _select(iceberg: Iceberg, owner: Zone, store: str, name: str) -> str:
-    if store == "published":
-        return _published(iceberg, owner, owner.publications[name])
     if store == "operational":
         return f"SELECT * FROM pg.{quoted(owner.name)}.{quoted(name)}"
     make = {"readable": readable, "staging": clean, "quarantine": quarantine}
     table = analytical(owner.analytical[name]) if store == "analytical" else make[store](owner.sources[name])
     return lake_select(table, iceberg)
-
-
-def _published(iceberg: Iceberg, owner: Zone, publication: Publication) -> str:
-    contract = tables(owner, publication.store)[publication.table].contract
-    columns = publication.columns or tuple(field.name for field in contract.fields)
-    inner = _select(iceberg, owner, publication.store, publication.table)
-    return f"SELECT {', '.join(quoted(column) for column in columns)} FROM ({inner})"

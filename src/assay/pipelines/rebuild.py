@@ -23,6 +23,7 @@ from assay.pipelines.replay import preview as replay_preview
 from assay.pipelines.replay import replay
 from assay.pipelines.review import BEYOND
 from assay.pipelines.run import Progress, Result, alone, check_applied
+from assay.pipelines.subscriptions import tell_published
 from assay.stores.database import transaction
 from assay.stores.shadow_difference import Dangling
 
@@ -154,6 +155,9 @@ def rebuild(
                     for one in found.differences
                 },
             }  # fmt: skip
+            different = {one.store for one in found.differences if one.any}
+            zone = platform.project.zones[dataset.zone]
+            tell_published(tx, zone, different, pipeline=dataset.pipeline.name)
             events.add(tx, "rebuilt", zone=dataset.zone, pipeline=dataset.pipeline.name, body=body)
             platform.record(
                 tx, "rebuild", f"dataset/{dataset.label}", zone=dataset.zone, configuration=found.version, since=since

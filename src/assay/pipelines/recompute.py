@@ -9,6 +9,7 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.pipelines.handles import denials_on_record, handed
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import pipeline_key
+from assay.pipelines.subscriptions import check_still, sight_of, tell_published
 from assay.security.principals import Segment
 from assay.stores.database import transaction
 from assay.stores.zone_roles import acting_as
@@ -38,12 +39,16 @@ def recompute(platform: Platform, pipeline: Pipeline, changed: set[Name], why: s
         with engine_connect(scratch, memory_limit=limit, postgres=True) as engine:
             engine.attach_postgres(platform.reader_url(zone.name))
             made = denormalize.recompute(
-                platform.project, zone, pipeline.name, lambda parts: bool(parts & changed), engine, lake, scratch
-            )
+                platform.project, zone, pipeline.name, lambda parts: bool(parts & changed), engine, lake, scratch,
+                sight=sight_of(platform, zone),
+            )  # fmt: skip
+            check_still(tx, zone, [one.table.sql for one in made])
             with acting_as(tx, zone.name):
                 denormalize.put(lake, made, "recompute")
         names = [one.table.name for one in made]
         if names:
             body = {"tables": names, "why": why, "seconds": time.monotonic() - started}
+            made_now = {f"analytical.{name}" for name in names}
+            tell_published(tx, zone, made_now, pipeline=pipeline.name, segment="denormalize")
             events.add(tx, "refreshed", zone=pipeline.zone, pipeline=pipeline.name, segment="denormalize", body=body)
     return names

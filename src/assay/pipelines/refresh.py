@@ -30,12 +30,9 @@ def schema(project: Project, zone: Zone) -> Schema:
     for name, analytical in zone.analytical.items():
         known["analytical", name] = {f.name: f.type.duckdb for f in analytical.contract.fields}
     for subscription in zone.subscriptions:
-        publisher = project.zones[subscription.zone]
-        publication = publisher.publications[subscription.name]
-        tables: Any = publisher.operational if publication.store == "operational" else publisher.analytical
-        fields = tables[publication.table].contract.fields
+        publication = project.zones[subscription.zone].publications[subscription.name]
         known[subscription.zone, "published", subscription.name] = {
-            f.name: f.type.duckdb for f in fields if not publication.columns or f.name in publication.columns
+            field.name: field.type.duckdb for field in publication.contract.fields
         }
     return known
 

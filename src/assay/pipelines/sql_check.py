@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from assay.engines.sql import output_columns, references
+from assay.engines.sql import output_columns, references, row_condition
 from assay.errors import Misconfigured
 from assay.pipelines import refresh
 
 if TYPE_CHECKING:
     from assay.zones.contract import Contract
-    from assay.zones.project import Project, Sql, Zone
+    from assay.zones.project import AnalyticalTable, OperationalTable, Project, Publication, Sql, Zone
 
 
 def check_sql(project: Project) -> None:
@@ -54,6 +54,17 @@ def _checks(project: Project, zone: Zone) -> Iterator[Callable[[], None]]:
             yield lambda statement=statement, seen=seen, contract=contract: _covers(  # type: ignore[misc]
                 statement, seen, contract
             )
+    for publication in zone.publications.values():
+        yield lambda publication=publication: _check_rows(zone, publication)  # type: ignore[misc]
+
+
+def _check_rows(zone: Zone, publication: Publication) -> None:
+    if publication.rows is not None:
+        tables: Mapping[str, OperationalTable | AnalyticalTable] = (
+            zone.operational if publication.store == "operational" else zone.analytical
+        )
+        columns = [field.name for field in tables[publication.table].contract.fields]
+        row_condition(publication.rows, columns, zone.path, publication.line)
 
 
 def _covers(statement: Sql, known: refresh.Schema, contract: Contract) -> None:

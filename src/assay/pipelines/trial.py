@@ -12,6 +12,8 @@ from assay.errors import Rejected
 from assay.findings import masked
 from assay.pipelines.handles import handed
 from assay.pipelines.platform import Platform
+from assay.pipelines.subscriptions import sight_of
+from assay.segments.relations import NotGranted
 from assay.stores.database import transaction
 from assay.stores.lake import clean
 from assay.stores.zone_roles import acting_as
@@ -55,12 +57,18 @@ def trial(platform: Platform, batch: Batch, source: Source) -> tuple[tuple[Table
         return (), None
     with platform.scratch() as scratch:
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
-            pipeline = platform.project.zones[batch.zone].pipelines[batch.pipeline]
-            lake = handed(
-                platform, pipeline, "conform", Iceberg(platform.connection, platform.data), source=source
-            )
-            url = platform.reader_url(batch.zone)
-            outcome = conform.prepare(batch, platform.project, source, engine, lake, url, scratch, {}, lambda *_: None)
+            zone = platform.project.zones[batch.zone]
+            try:
+                lake = handed(
+                    platform, zone.pipelines[batch.pipeline], "conform", Iceberg(platform.connection, platform.data),
+                    source=source,
+                )  # fmt: skip
+            except NotGranted as error:
+                return (), error.what
+            outcome = conform.prepare(
+                batch, platform.project, source, engine, lake, platform.reader_url(batch.zone), scratch, {},
+                lambda *_: None, sight=sight_of(platform, zone),
+            )  # fmt: skip
         try:
             with transaction(platform.connection) as tx, tx.transaction(force_rollback=True), acting_as(tx, batch.zone):
                 outcome.commit(tx)

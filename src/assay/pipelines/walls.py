@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.catalog.subscriptions import open_to
 from assay.errors import Misconfigured
 from assay.security import secrets
 from assay.security.private_files import read_private, write_private
@@ -26,7 +27,6 @@ from assay.stores.zone_roles import (
 
 if TYPE_CHECKING:
     from assay.pipelines.platform import Platform
-    from assay.security.world import Grants
     from assay.zones.project import Project
 
 #: The file of the secret that the passwords of reading roles are made of, in the folder of the target's keys.
@@ -49,31 +49,24 @@ def prepare(tx: Connection) -> None:
         open_records(tx)
 
 
-def finish(tx: Connection, project: Project, grants: Grants | None = None) -> None:
-    """Lets the reading roles of the zones log in and read what their zones were granted; after the last is made.
-
-    `grants` as for `security.world.world_of`.
-    """
+def finish(tx: Connection, project: Project) -> None:
+    """Lets the reading roles of the zones log in and read what their zones were granted; after the last is made."""
     zones = list(project.zones)
     secret = _secret(project.target.keys) or _made(project.target.keys)
     for zone in logins.without_login(tx, zones, secret):
         logins.let_log_in(tx, zone, secret)
-    grant_publications(tx, project, zones, grants)
+    grant_publications(tx, project, zones)
 
 
-def grant_publications(
-    tx: Connection, project: Project, zones: Iterable[str], grants: Grants | None = None
-) -> None:
-    """Lets the reading roles of zones read the operational publications that they were granted, and no others.
-
-    Without `grants` every subscription counts as granted. What is revoked here is refused from the next statement on.
-    """
-    readers = [project.zones[name] for name in zones]
+def grant_publications(tx: Connection, project: Project, zones: Iterable[str]) -> None:
+    """Lets the reading roles of zones read the operational publications that they were granted, and no others."""
+    readers = [project.zones[name] for name in zones if name in project.zones]
+    granted = open_to(tx)
     wanted = {
         column
         for reader in readers
         for asked in reader.subscriptions
-        if grants is None or reader.name in grants.get((asked.zone, asked.name), ())
+        if reader.name in granted.get((asked.zone, asked.name), ())
         for column in columns_wanted(
             reader.name, project.zones[asked.zone], project.zones[asked.zone].publications[asked.name]
         )

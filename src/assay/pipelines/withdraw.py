@@ -17,6 +17,7 @@ from assay.pipelines.landing import named_source, pipeline_of
 from assay.pipelines.movement import leave_staging
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Progress, alone
+from assay.pipelines.subscriptions import tell_published
 from assay.stores.database import transaction
 from assay.stores.shadow_difference import Dangling
 
@@ -91,6 +92,9 @@ def withdraw(
                 records.add_run(tx, batch.id, "withdraw", "done", time.monotonic() - started, detail)
                 records.move(tx, batch.id, "done", "withdrawn")
                 events.add(tx, "withdrawn", batch=batch, body={"by": platform.actor, "reason": reason})
+            first = found.batches[0]
+            different = {one.store for one in found.differences if one.any}
+            tell_published(tx, platform.project.zones[first.zone], different, pipeline=first.pipeline)
             for batch in found.batches:
                 platform.record(tx, "withdraw", f"batch/{batch.id}", zone=batch.zone, reason=reason)
     return found

@@ -185,3 +185,10 @@ def _readers(world: World, access: ZoneAccess, name: str) -> Iterator[_Person]:
         for segment in _segments(other):
             if isinstance(segment.principal, Segment) and segment.principal.name in READING_SEGMENTS:
                 yield replace(segment, shape=("reader", *segment.shape))
+    for who in sorted(access.granted_users.get(name, ())):
+        user = User(who)
+        zones = world.zones_of(user) & access.granted.get(name, frozenset())
+        listed = any(not world.zone_roles(user, one).isdisjoint(READING_ROLES) for one in zones)
+        if not listed and not world.zone_roles(user, access.name):
+            above = tuple(f"{role} of the platform" for role in sorted(world.platform_roles(user)))
+            yield _Person(who, user, ("reader", *above), ("reader", *above))

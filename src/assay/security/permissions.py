@@ -60,6 +60,10 @@ def _of(*needs: tuple[str, ResourceType], filtered: bool = False, why: str = "")
 _OWN_FILES = "it reads and writes files that the user has anyway, and no store"
 _OWN_SELF = "it concerns the user alone"
 
+_OFFERED = "of the publishing zone; what is offered to a zone, everybody sees who has a role in it"
+_BOTH_SIDES = "of the publishing or the subscribing zone; everybody sees his own"
+_PUBLISHER = "of the publishing zone"
+
 #: Every command of the command line, by its full name.
 COMMANDS: Final = {
     "init": _of(why=_OWN_FILES),
@@ -97,6 +101,16 @@ COMMANDS: Final = {
     "verify audit": _of(("audit", "Platform")),
     "keys show": _of(("operate", "Platform")),
     "keys rotate": _of(("operate", "Platform")),
+    "publication list": _of(("view_configuration", "Zone"), filtered=True, why=_OFFERED),
+    "publication show": _of(("view_configuration", "Zone"), filtered=True, why=_OFFERED),
+    "subscription request": _of(("publish", "Zone"), why="of the zone that asks; everybody may ask for himself"),
+    "subscription list": _of(("view_configuration", "Zone"), filtered=True, why=_BOTH_SIDES),
+    "subscription show": _of(("view_configuration", "Zone"), filtered=True, why=_BOTH_SIDES),
+    "subscription approve": _of(("publish", "Zone"), why=_PUBLISHER),
+    "subscription refuse": _of(("publish", "Zone"), why=_PUBLISHER),
+    "subscription revoke": _of(("publish", "Zone"), why=_PUBLISHER),
+    "subscription expire": _of(("publish", "Zone"), why=_PUBLISHER),
+    "subscription verify": _of(("publish", "Zone"), why=_PUBLISHER),
     "login": _of(why=_OWN_SELF),
     "logout": _of(why=_OWN_SELF),
     "whoami": _of(why=_OWN_SELF),

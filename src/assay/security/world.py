@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from assay.zones.contract import Field
     from assay.zones.project import Project, Zone
 
-#: (zone, publication) → the zones that were granted it.
+#: (zone, publication) → the zones, or the users, that were granted it.
 Grants = Mapping[tuple[str, str], frozenset[str]]
 
 #: The fields of a dataset, each with its classes.
@@ -36,6 +36,7 @@ class ZoneAccess:
     datasets: Mapping[tuple[str, str], Fields] = field(default_factory=dict)
     publications: Mapping[str, Fields] = field(default_factory=dict)
     granted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    granted_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     policies: tuple[PolicyText, ...] = ()
 
     @cached_property
@@ -71,11 +72,14 @@ class World:
         return frozenset(role for role in ZONE_ROLES if user.name in access.roles.get(role, ()) or role in by_group)
 
     def reads_publication(self, principal: Principal, zone: str, publication: str) -> bool:
-        """Whether the principal belongs to a zone that was granted the publication, in a part that reads it."""
+        """Whether the publication was granted to the user himself, or to a zone in which the principal is of those
+        that read it."""
         access = self.zones.get(zone)
         granted = frozenset() if access is None else access.granted.get(publication, frozenset())
         if isinstance(principal, Segment):
             return principal.zone in granted and principal.name in READING_SEGMENTS
+        if access is not None and principal.name in access.granted_users.get(publication, ()):
+            return True
         return any(
             not self.zone_roles(principal, one).isdisjoint(READING_ROLES)
             for one in self.zones_of(principal) & granted
@@ -99,17 +103,19 @@ class World:
         return (self.groups[name] for name in user.groups if name in self.groups)
 
 
-def world_of(project: Project, grants: Grants | None = None) -> World:
+def world_of(project: Project, grants: Grants | None = None, users: Grants | None = None) -> World:
     """The world that a project's files describe.
 
-    `grants` says which subscriptions were granted; a subscription that was not is no grant, and without `grants`
-    every subscription counts as granted. Raises `Misconfigured` for a zone's policy that cannot stand.
+    `grants` says which subscriptions of zones were granted; a subscription that was not is no grant, and without
+    `grants` every subscription counts as granted. `users` says what was granted to single users.
+    `pipelines.access.granted_world` makes the world with what is granted now. Raises `Misconfigured` for a zone's
+    policy that cannot stand.
     """
     if any(zone.policies for zone in project.zones.values()):
         from assay.security.zone_policies import check_zone_policies
 
         check_zone_policies(project)
-    return _world(project, project.zones, grants)
+    return _world(project, project.zones, grants, users)
 
 
 def world_around(project: Project, names: Iterable[str], grants: Grants | None = None) -> World:
@@ -120,21 +126,23 @@ def world_around(project: Project, names: Iterable[str], grants: Grants | None =
     return _world(project, {name: project.zones[name] for name in names if name in project.zones}, grants)
 
 
-def _world(project: Project, zones: Mapping[str, Zone], grants: Grants | None) -> World:
+def _world(
+    project: Project, zones: Mapping[str, Zone], grants: Grants | None, users: Grants | None = None
+) -> World:
     granted: dict[tuple[str, str], set[str]] = {}
     for zone in zones.values():
         for asked in zone.subscriptions:
             if grants is None or zone.name in grants.get((asked.zone, asked.name), ()):
                 granted.setdefault((asked.zone, asked.name), set()).add(zone.name)
     return World(
-        zones={name: _access(zone, granted) for name, zone in zones.items()},
+        zones={name: _access(zone, granted, users or {}) for name, zone in zones.items()},
         administrators=project.administrators,
         auditors=project.auditors,
         groups=project.groups,
     )
 
 
-def _access(zone: Zone, granted: Mapping[tuple[str, str], set[str]]) -> ZoneAccess:
+def _access(zone: Zone, granted: Mapping[tuple[str, str], set[str]], users: Grants) -> ZoneAccess:
     roles = {
         "owner": frozenset({zone.owner}),
         "steward": frozenset(zone.stewards),
@@ -152,14 +160,14 @@ def _access(zone: Zone, granted: Mapping[tuple[str, str], set[str]]) -> ZoneAcce
         datasets["analytical", name] = _fields(analytical.contract.fields)
     publications: dict[str, Fields] = {}
     for name, publication in zone.publications.items():
-        fields = datasets[publication.store, publication.table]
-        publications[name] = {column: fields[column] for column in publication.columns or fields}
+        publications[name] = _fields(publication.contract.fields)
     return ZoneAccess(
         name=zone.name,
         roles=roles,
         datasets=datasets,
         publications=publications,
         granted={name: frozenset(granted.get((zone.name, name), ())) for name in publications},
+        granted_users={name: found for name in publications if (found := users.get((zone.name, name)))},
         policies=zone.policies,
     )
 

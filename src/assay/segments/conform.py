@@ -12,7 +12,7 @@ from assay.engines.sql import with_provenance
 from assay.errors import Misconfigured
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.segments.relations import AS_IT_STANDS, Sight, file_rows, provide
+from assay.segments.relations import ALONE, Sight, file_rows, provide
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection
 from assay.stores.lake import Lake, clean
@@ -34,16 +34,17 @@ def prepare(
     tracked: Mapping[str, tuple[str, ...]],
     record_touched: Any,
     later: tuple[int, ...] = (),
+    sight: Sight = ALONE,
 ) -> Outcome:
     """Runs the SELECT of every canonical table; `commit` merges the rows and records which values they touched.
 
     `tracked` names, per table, the columns by which analytical tables are refreshed; `record_touched` is
     called with (connection, table, values per column or None for "unknown"). `later` are batches whose rows a replay
-    leaves as they are.
+    leaves as they are, `sight` what the SQL is shown of other zones.
     """
     pipeline = project.zones[source.zone].pipelines[source.pipeline]
     engine.attach_postgres(url)
-    incoming = canonical_rows(batch, project, source, engine, lake, scratch)
+    incoming = canonical_rows(batch, project, source, engine, lake, scratch, sight=sight)
 
     rules = Rules.of(source, pipeline.precedence, batch.replaces if batch.origin == "replay" else None, later)
     tallies: list[Tally] = []
@@ -79,7 +80,7 @@ def canonical_rows(
     scratch: Path,
     *,
     tables: Collection[str] | None = None,
-    sight: Sight = AS_IT_STANDS,
+    sight: Sight = ALONE,
 ) -> list[Incoming]:
     """The rows that a batch brings to its canonical tables (to those of `tables` only), parents first.
 

@@ -13,7 +13,7 @@ from assay.engines.duckdb import PARQUET, Engine, EngineFailed, literal, path_li
 from assay.engines.sql import references
 from assay.errors import Misconfigured
 from assay.segments.outcome import Outcome
-from assay.segments.relations import AS_IT_STANDS, Sight, lake_select, provide
+from assay.segments.relations import ALONE, Sight, lake_select, provide
 from assay.stores.lake import Lake, analytical
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def prepare(
     url: str,
     scratch: Path,
     touched: Mapping[str, dict[str, list[Any]] | None],
+    sight: Sight = ALONE,
 ) -> Outcome:
-    """Recomputes the analytical tables that read what the batch touched."""
+    """Recomputes the analytical tables that read what the batch touched; `sight` is what the SQL is shown of others."""
     zone = project.zones[source.zone]
     engine.attach_postgres(url)
     engine.forget_order()
@@ -44,7 +45,7 @@ def prepare(
         )
 
     tables = zone.pipelines[source.pipeline].analytical
-    made = _recomputed(project, zone, tables, reads, engine, lake, scratch, touched)
+    made = _recomputed(project, zone, tables, reads, engine, lake, scratch, touched, sight=sight)
     detail = {
         one.table.name: "all of it" if one.values is None else {k: [str(v) for v in vs] for k, vs in one.values.items()}
         for one in made
@@ -74,7 +75,7 @@ def recompute(
     scratch: Path,
     *,
     named: Collection[str] = (),
-    sight: Sight = AS_IT_STANDS,
+    sight: Sight = ALONE,
 ) -> list[Recomputed]:
     """Makes analytical tables of a pipeline anew as a whole: those `named`, those whose SQL `reads` what changed (it
     is asked with the names in the SQL), and those that read one of them.
@@ -105,7 +106,7 @@ def _recomputed(
     touched: Mapping[str, dict[str, list[Any]] | None],
     *,
     named: Collection[str] = (),
-    sight: Sight = AS_IT_STANDS,
+    sight: Sight = ALONE,
 ) -> list[Recomputed]:
     fresh: dict[str, Recomputed] = {}
     for table in _in_order(tables):

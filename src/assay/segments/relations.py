@@ -7,42 +7,55 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assay.engines.duckdb import Engine, path_list, quoted
-from assay.engines.sql import references
-from assay.errors import Misconfigured, nearest
+from assay.engines.masks import masked
+from assay.engines.sql import references, row_condition
+from assay.errors import Denied, Misconfigured, nearest
 from assay.stores.lake import Lake, LakeTable, analytical, clean
 
 if TYPE_CHECKING:
-    from assay.zones.project import Project, Sql, Zone
+    from assay.zones.project import Project, Publication, Sql, Zone
+
+
+class NotGranted(Denied):
+    """What another zone publishes is not open to the zone, or no longer."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What a zone's SQL is shown in place of what stands, to see what would be.
+    """What a zone's SQL is shown: what other zones granted, and what stands in place of what would be seen otherwise.
 
-    `operational` names, for tables that are made anew, the schema of PostgreSQL where they are; the staged rows of
-    the batches in `without` are not shown.
+    `published` has for each publication, as (zone, name), the state of the zone's subscription to it: only `granted`
+    is shown, and nothing without an entry. `mask_keys` are those of the publishing zones, `publishers` the URLs under
+    which what they hide can be left out of a copy: the zone itself may not read it. `operational` names, for
+    tables that are made anew, the schema of PostgreSQL where they are; the staged rows of the batches in `without`
+    are not shown.
     """
 
+    published: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    mask_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    publishers: Mapping[str, str] = field(default_factory=dict, repr=False)
     operational: Mapping[str, str] = field(default_factory=dict)
     without: frozenset[int] = frozenset()
 
 
-AS_IT_STANDS = Sight()
+#: The zone alone: nothing of another one is shown.
+ALONE = Sight()
 
 
 def provide(
-    engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Lake, sight: Sight = AS_IT_STANDS
+    engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Lake, sight: Sight = ALONE
 ) -> None:
     """Makes every table that the SQL reads a view of the engine; `pg` must be attached to it already.
 
-    Raises `Misconfigured` for a name that the zone does not have.
+    Raises `Misconfigured` for a name that the zone does not have, `NotGranted` for a publication that is not open
+    to it.
     """
     for reference in references(sql.text, sql.path):
         parts = reference.parts
         if parts == ("batch",):
             continue
         if len(parts) == 3:
-            _published(engine, project, zone, sql, parts, iceberg)
+            _published(engine, project, zone, sql, parts, iceberg, sight)
         else:
             store, name = parts
             engine.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(store)}")
@@ -77,7 +90,7 @@ def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Lake, sight: Sigh
 
 
 def _published(
-    engine: Engine, project: Project, zone: Zone, sql: Sql, parts: tuple[str, ...], iceberg: Lake
+    engine: Engine, project: Project, zone: Zone, sql: Sql, parts: tuple[str, ...], iceberg: Lake, sight: Sight
 ) -> None:
     wanted = f"{parts[0]}.{parts[2]}"
     subscribed = {subscription.publication for subscription in zone.subscriptions}
@@ -89,21 +102,68 @@ def _published(
             next=f"add a subscription to {wanted} in zone.yaml",
         )
     publisher = project.zones[parts[0]]
+    check_granted(zone.name, (publisher.name, parts[2]), sight.published)
     publication = publisher.publications[parts[2]]
-    columns = "*"
-    if publication.store == "operational":
-        fields = publisher.operational[publication.table].contract.fields
-        chosen = publication.columns or tuple(field.name for field in fields)
-        columns = ", ".join(quoted(name) for name in chosen)
-        source = f"SELECT {columns} FROM pg.{quoted(publisher.name)}.{quoted(publication.table)}"
-    else:
-        if publication.columns:
-            columns = ", ".join(quoted(name) for name in publication.columns)
-        inner = lake_select(analytical(publisher.analytical[publication.table]), iceberg)
-        source = f"SELECT {columns} FROM ({inner})"
     engine.run(f"ATTACH IF NOT EXISTS ':memory:' AS {quoted(parts[0])}")
     engine.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(parts[0])}.published")
-    engine.run(f"CREATE OR REPLACE VIEW {quoted(parts[0])}.published.{quoted(parts[2])} AS {source}")
+    name = f"{quoted(parts[0])}.published.{quoted(parts[2])}"
+    if not publication.hides:
+        source = published_select(publisher, publication, iceberg, b"")
+        engine.run(f"CREATE VIEW IF NOT EXISTS {name} AS {source}")
+        return
+    # A view is no wall: a condition of the zone's SQL could be asked of rows and cells that the view leaves out.
+    key = sight.mask_keys.get(publisher.name, b"")
+    if publication.store == "operational":
+        with engine.attached(sight.publishers[publisher.name]) as publishers:
+            source = published_select(publisher, publication, iceberg, key, publishers)
+            engine.run(f"CREATE TABLE IF NOT EXISTS {name} AS {source}")
+    else:
+        source = published_select(publisher, publication, iceberg, key)
+        engine.run(f"CREATE TABLE IF NOT EXISTS {name} AS {source}")
+
+
+def check_granted(zone: str, publication: tuple[str, str], states: Mapping[tuple[str, str], str]) -> None:
+    """Returns where the zone's subscription stands as granted; raises `NotGranted`."""
+    state = states.get(publication, "not asked for")
+    if state != "granted":
+        raise NotGranted(
+            f"{'.'.join(publication)} is not granted to {zone}: {state}",
+            where=".".join(publication),
+            expected=f"a subscription that the owner of {publication[0]} has granted",
+            next="assay subscription list",
+        )
+
+
+def published_select(
+    publisher: Zone, publication: Publication, iceberg: Lake, key: bytes, postgres: str = "pg"
+) -> str:
+    """SQL of the rows and columns that a publication offers; `key` is the publisher's, by which it hashes.
+
+    Where the table is operational, PostgreSQL is attached under the name `postgres`.
+    """
+    if publication.store == "operational":
+        contract = publisher.operational[publication.table].contract
+        source = f"{quoted(postgres)}.{quoted(publisher.name)}.{quoted(publication.table)}"
+    else:
+        contract = publisher.analytical[publication.table].contract
+        source = f"({lake_select(analytical(publisher.analytical[publication.table]), iceberg)})"
+    columns = []
+    for offered in publication.contract.fields:
+        mask = publication.masks.get(offered.name)
+        if mask is None:
+            columns.append(quoted(offered.name))
+            continue
+        if mask == "hash" and not key:
+            raise ValueError(f"there is no key to hash {publication.name}.{offered.name} by")
+        kind = contract.field(offered.name).type
+        columns.append(f"{masked(offered.name, kind, mask, key)} AS {quoted(offered.name)}")
+    found = f"SELECT {', '.join(columns)} FROM {source}"
+    if publication.rows is not None:
+        known = [entry.name for entry in contract.fields]
+        condition = row_condition(publication.rows, known, publisher.path)
+        # A condition that fails for a row says nothing of it: the row is not offered.
+        found += f" WHERE coalesce(TRY({condition}), false)"
+    return found
 
 
 def lake_select(table: LakeTable, iceberg: Lake) -> str:

@@ -233,11 +233,12 @@ def columns_granted(connection: Connection, zones: Iterable[str]) -> set[Granted
 
 
 def columns_wanted(reader: str, publisher: Zone, publication: Publication) -> set[Granted]:
-    """The columns that a zone needs to read a publication; none of one that is not in PostgreSQL.
+    """The columns that a zone needs to read a publication; none of one that is not in PostgreSQL, and none of one
+    that hides rows or cells: of that the zone gets a copy.
 
     `ctid`, where a row lies, lets the engine read a table in parts at the same time.
     """
-    if publication.store != "operational":
+    if publication.store != "operational" or publication.hides:
         return set()
     fields = publisher.operational[publication.table].contract.fields
     chosen = publication.columns or tuple(field.name for field in fields)

@@ -19,6 +19,7 @@ from pydantic import (
 from assay.errors import Misconfigured, nearest
 from assay.zones.gate import SPAN_PATTERN, WORDS, Gate, Steward, span
 from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
+from assay.zones.masks import Mask
 from assay.zones.schedule import check_schedule
 from assay.zones.yaml import Document
 
@@ -243,6 +244,21 @@ class PlatformFile(Strict):
     maintain: MaintainFile = Field(default=MaintainFile(), description="Housekeeping.")
 
 
+class AutoApproveFile(Strict):
+    """Requests that are granted at once, without anybody deciding."""
+
+    classification: Literal["public", "internal", "confidential"] | None = Field(
+        None, description="Grants where every offered column is of this class or a narrower one, and none is personal."
+    )
+    zones: list[Name] = Field([], description="Grants what these zones ask for.")
+
+    @model_validator(mode="after")
+    def _something(self) -> AutoApproveFile:
+        if self.classification is None and not self.zones:
+            raise ValueError("`classification` or `zones`, or both")
+        return self
+
+
 class PublicationFile(Strict):
     """What a zone offers to others."""
 
@@ -253,6 +269,22 @@ class PublicationFile(Strict):
     title: str | None = Field(None, description="The name that people read.")
     description: str | None = Field(None, description="What it means.")
     columns: list[str] | None = Field(None, description="The columns offered; all when left out.")
+    contract: str | None = Field(
+        None,
+        description="A contract of its own, relative to the zone's folder; else the table's, as far as `columns` go.",
+    )
+    rows: str | None = Field(
+        None, description="A condition over the table's own columns; only rows that keep it are offered.", min_length=1
+    )
+    masks: dict[Name, Mask] = Field({}, description="Columns that are offered masked: partial, hash, redact or null.")
+    consumers: list[Name] | None = Field(None, description="The zones that may ask for it; any when left out.")
+    auto_approve: AutoApproveFile | None = Field(None, description="Whose requests are granted at once.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> PublicationFile:
+        if self.columns is not None and self.contract is not None:
+            raise ValueError("`columns` or `contract`, one of the two")
+        return self
 
 
 class SubscriptionFile(Strict):

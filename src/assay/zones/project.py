@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from assay.errors import Misconfigured, nearest
 from assay.zones.contract import Contract, Field, load_contract
 from assay.zones.gate import Gate
+from assay.zones.masks import Mask
 from assay.zones.model import (
     ChecksFile,
     LineageFile,
@@ -22,6 +23,7 @@ from assay.zones.model import (
     OidcFile,
     PipelineFile,
     PlatformFile,
+    PublicationFile,
     ReaderHints,
     RetentionFile,
     SourceFile,
@@ -29,6 +31,7 @@ from assay.zones.model import (
     ZoneFile,
     checked,
 )
+from assay.zones.publications import Offer, offered_contract
 from assay.zones.schedule import Schedule
 from assay.zones.triggers import check_triggers
 from assay.zones.yaml import Document, read
@@ -37,6 +40,8 @@ NAME = r"[a-z][a-z0-9_]*"
 
 #: The folder of a zone's own policies, beside its pipelines.
 POLICIES = "policies"
+#: The folder of contracts that publications have of their own.
+PUBLICATIONS = "publications"
 
 
 @dataclass(frozen=True)
@@ -169,8 +174,20 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
+class AutoApprove:
+    """Requests that are granted at once: by the class of every column, or by the zone that asks."""
+
+    classification: Literal["public", "internal", "confidential"] | None = None
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Publication:
-    """What a zone offers to others."""
+    """What a zone offers to others: columns of a table, those of its rows that keep a condition (`rows`).
+
+    `contract` says what a subscriber sees, columns that are masked as their masks give them. `consumers` are the
+    zones that may ask for it, None: any.
+    """
 
     zone: str
     name: str
@@ -180,6 +197,21 @@ class Publication:
     columns: tuple[str, ...] | None
     title: str | None
     description: str | None
+    contract: Contract
+    rows: str | None = None
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    consumers: tuple[str, ...] | None = None
+    auto_approve: AutoApprove = AutoApprove()
+    line: int | None = None
+
+    def offered_to(self, zone: str) -> bool:
+        """Whether a zone may ask for it."""
+        return self.consumers is None or zone in self.consumers
+
+    @property
+    def hides(self) -> bool:
+        """Whether it leaves out rows or covers cells: an engine must not be handed what lies behind."""
+        return self.rows is not None or bool(self.masks)
 
 
 @dataclass(frozen=True)
@@ -477,6 +509,8 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
     kept = RetentionFile() if file is None else file.retention
     pipelines: dict[str, Pipeline] = {}
     for place in _folders(folder, "pipeline.yaml"):
+        if place.name == PUBLICATIONS and not (place / "pipeline.yaml").is_file():
+            continue
         pipeline = _pipeline(reading, folder.name, place, kept)
         if pipeline is not None:
             pipelines[pipeline.name] = pipeline
@@ -500,17 +534,10 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         for number, entry in enumerate(file.subscriptions)
     )  # fmt: skip
     publications = {
-        name: Publication(
-            folder.name,
-            name,
-            entry.dataset,
-            *_pair(entry.dataset),
-            None if entry.columns is None else tuple(entry.columns),
-            entry.title,
-            entry.description,
-        )
+        name: _publication(reading, document, folder, name, entry, pipelines)
         for name, entry in file.publications.items()
     }
+    _check_contracts(reading, document, file, folder)
     return Zone(
         name=folder.name,
         title=file.title,
@@ -528,6 +555,65 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         policies=_policies(reading, folder),
         notices=_zone_notices(reading, document, file, folder, pipelines),
     )
+
+
+def _publication(
+    reading: _Reading,
+    document: Document,
+    folder: Path,
+    name: str,
+    entry: PublicationFile,
+    pipelines: Mapping[str, Pipeline],
+) -> Publication:
+    store, table = _pair(entry.dataset)
+    known: dict[str, Contract] = {}
+    for pipeline in pipelines.values():
+        tables = pipeline.operational.values() if store == "operational" else pipeline.analytical.values()
+        known |= {one.name: one.contract for one in tables}
+    contract = None
+    if table not in known:
+        reading.fail(
+            f"the publication {name} offers {entry.dataset}, which does not exist", document.path,
+            expected=nearest(table, known) or ", ".join(known),
+        )  # fmt: skip
+    else:
+        own = None if entry.contract is None else reading.contract(folder / entry.contract)
+        if own is not None or entry.contract is None:
+            offer = Offer(folder.name, name, entry, known[table], own, document)
+            contract = reading.attempt(lambda: offered_contract(offer))
+    given = entry.auto_approve
+    return Publication(
+        folder.name,
+        name,
+        entry.dataset,
+        store,
+        table,
+        tuple(entry.columns) if entry.columns is not None else _names(contract) if entry.contract else None,
+        entry.title,
+        entry.description,
+        # Where there is none, the project has a problem and is not used.
+        contract or Contract(document.path, "", "", "", name, ()),
+        entry.rows,
+        entry.masks,
+        None if entry.consumers is None else tuple(entry.consumers),
+        AutoApprove() if given is None else AutoApprove(given.classification, tuple(given.zones)),
+        document.line("publications", name, "rows"),
+    )
+
+
+def _check_contracts(reading: _Reading, document: Document, file: ZoneFile, folder: Path) -> None:
+    """A contract beside the others that no publication names would be overlooked, and is a problem."""
+    named = {entry.contract for entry in file.publications.values()}
+    if (folder / PUBLICATIONS / "pipeline.yaml").is_file():
+        return
+    for path in sorted((folder / PUBLICATIONS).rglob("*.odcs.yaml")):
+        name = path.relative_to(folder).as_posix()
+        if name not in named:
+            reading.fail(f"no publication has the contract {name}", document.path, expected=f"contract: {name}")
+
+
+def _names(contract: Contract | None) -> tuple[str, ...] | None:
+    return None if contract is None else tuple(field.name for field in contract.fields)
 
 
 def _policies(reading: _Reading, folder: Path) -> tuple[PolicyText, ...]:
@@ -754,25 +840,22 @@ def _check_groups(
 def _check_publications(reading: _Reading, zones: Mapping[str, Zone]) -> None:
     for zone in zones.values():
         for publication in zone.publications.values():
-            tables: Mapping[str, Any] = zone.operational if publication.store == "operational" else zone.analytical
-            if publication.table not in tables:
-                reading.fail(
-                    f"the publication {publication.name} offers {publication.dataset}, which does not exist",
-                    zone.path,
-                    expected=nearest(publication.table, tables) or ", ".join(tables),
-                )
-                continue
-            names = {entry.name for entry in tables[publication.table].contract.fields}
-            for column in publication.columns or ():
-                if column not in names:
+            for other in {*(publication.consumers or ()), *publication.auto_approve.zones}:
+                if other not in zones:
                     reading.fail(
-                        f"{publication.dataset} has no column {column}", zone.path,
-                        expected=nearest(column, names) or ", ".join(sorted(names)),
+                        f"the publication {publication.name} names the zone {other}, which does not exist", zone.path,
+                        expected=nearest(other, zones) or ", ".join(zones),
                     )  # fmt: skip
         for subscription in zone.subscriptions:
             publisher = zones.get(subscription.zone)
-            if publisher is None or subscription.name not in publisher.publications:
-                offered = [f"{z.name}.{name}" for z in zones.values() for name in z.publications if z is not zone]
+            offered = [
+                f"{one.name}.{name}"
+                for one in zones.values()
+                for name, publication in one.publications.items()
+                if one is not zone and publication.offered_to(zone.name)
+            ]
+            # What is offered to others is, for this zone, not there.
+            if publisher is None or f"{publisher.name}.{subscription.name}" not in offered:
                 reading.fail(
                     f"{zone.name} subscribes to {subscription.publication}, which nobody publishes",
                     zone.path,

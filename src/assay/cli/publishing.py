@@ -1,0 +1,68 @@
+"""What the commands of publications and subscriptions share: who looks, what he may, and when something ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from assay.cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assay.catalog.subscriptions import Subscription
+    from assay.pipelines.offers import Viewer
+    from assay.pipelines.platform import Platform
+
+
+def viewer(platform: Platform) -> Viewer:
+    """The user who looks."""
+    from assay.pipelines.access import granted_world
+    from assay.pipelines.offers import Viewer
+    from assay.security.decide import decide
+    from assay.security.resources import zone
+
+    world, user = granted_world(platform.connection, platform.project), platform.user
+    sees = {name for name in world.zones if decide(world, user, "view_configuration", zone(name)).allowed}
+    return Viewer(user.name, world.zones_of(user), frozenset(sees))
+
+
+def require_publish(platform: Platform, name: str, what: str) -> None:
+    """Asks whether the user may manage what a zone offers and asks for; on the audit chain. Raises `Denied`."""
+    from assay.pipelines.access import granted_world
+    from assay.security.decide import Context, Decision
+    from assay.security.guard import reason, require
+    from assay.security.principals import Principal
+    from assay.security.resources import Resource, zone
+    from assay.stores.database import transaction
+
+    world = granted_world(platform.connection, platform.project)
+
+    def record(_: Principal, action: str, resource: Resource, __: Context, decision: Decision) -> None:
+        detail: dict[str, Any] = {"command": what, "policies": list(decision.policies)}
+        if not decision.allowed:
+            detail["why"] = reason(world, resource, decision)
+        with transaction(platform.connection) as tx:
+            platform.record(
+                tx, action, f"zone/{resource}", zone=resource.zone,
+                outcome="allow" if decision.allowed else "deny", **detail,
+            )  # fmt: skip
+
+    require(world, platform.user, "publish", zone(name), record=record)
+
+
+def end_of(day: datetime | None) -> datetime | None:
+    """The moment at which a last day is over, in UTC."""
+    return None if day is None else day.replace(tzinfo=UTC) + timedelta(days=1)
+
+
+def show(found: Iterable[Subscription]) -> None:
+    """Prints subscriptions, one a line."""
+    rows = [
+        (
+            one.id, one.name, one.to, one.state, f"{one.last.at:%Y-%m-%d %H:%M}", one.last.by, one.last.reason,
+            None if one.until is None else f"{one.until - timedelta(seconds=1):%Y-%m-%d}",
+        )
+        for one in found
+    ]  # fmt: skip
+    output.table(("no.", "publication", "for", "state", "since", "by", "because", "until"), rows)

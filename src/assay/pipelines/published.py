@@ -1,0 +1,91 @@
+"""What a change of the configuration means for those to whom publications are granted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.catalog import records
+from assay.catalog import subscriptions as kept
+from assay.catalog.subscriptions import Name, Subscription
+from assay.errors import Misconfigured
+from assay.pipelines.access import project_of_files
+from assay.pipelines.subscriptions import moves
+from assay.stores.changes import Change
+from assay.stores.database import Connection
+from assay.zones.publication_diff import published_changes
+
+if TYPE_CHECKING:
+    from assay.zones.project import Project
+
+#: Who is named of many subscribers.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """`problems` are changes that would break subscribers, `dropped` publications that somebody still reads;
+    `remarks` say what changes for subscribers besides, and which subscriptions `apply` moves."""
+
+    problems: tuple[Misconfigured, ...] = ()
+    dropped: tuple[Change, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def concerned(tx: Connection, project: Project, applied: str | None) -> Concerned:
+    """What the project's files change for subscribers, beside the configuration that was applied."""
+    problems, dropped, remarks = [], [], []
+    readers = _readers(tx)
+    before = _before(tx, project, applied, {zone for zone, _ in readers})
+    for (zone, name), subscribers in sorted(readers.items()):
+        old = None if before is None or zone not in before.zones else before.zones[zone].publications.get(name)
+        home = project.zones.get(zone)
+        new = None if home is None else home.publications.get(name)
+        who = ", ".join(one.to for one in subscribers[:NAMED])
+        who += f" and {len(subscribers) - NAMED} more" if len(subscribers) > NAMED else ""
+        if home is None or new is None:
+            dropped.append(Change(zone, "", "lose", f"drop publication {zone}.{name}", (), note=f"read by {who}"))
+            continue
+        changes = () if old is None else published_changes(old, new)
+        breaking = [one.words for one in changes if one.breaking]
+        if breaking:
+            problems.append(Misconfigured(
+                f"{zone}.{name} would break for {who}: {'; '.join(breaking)}", file=home.path, line=new.line,
+                expected=f"{zone}.{name} as it is, and the new form beside it as {name}_v2",
+                next="drop the old one when nobody subscribes to it any more: assay subscription list",
+            ))  # fmt: skip
+        elif changes:
+            remarks.append(f"{zone}.{name} changes for {who}: {'; '.join(one.words for one in changes)}")
+    return Concerned(tuple(problems), tuple(dropped), (*remarks, *_moved(tx, project)))
+
+
+def _readers(tx: Connection) -> dict[Name, list[Subscription]]:
+    found: dict[Name, list[Subscription]] = {}
+    for one in kept.listed(tx, open_only=True):
+        if one.state in ("granted", "broken"):
+            found.setdefault((one.zone, one.publication), []).append(one)
+    return found
+
+
+def _before(tx: Connection, project: Project, applied: str | None, zones: set[str]) -> Project | None:
+    """The project that was applied; None where nothing of these zones differs, or it cannot be read any more."""
+    if applied is None or applied == project.version or not zones:
+        return None
+    files = records.configuration_files(tx, applied)
+    now = {str(path.relative_to(project.root)): path.read_text("utf-8") for path in project.files}
+
+    def of_zones(some: dict[str, str]) -> dict[str, str]:
+        return {name: text for name, text in some.items() if name.split("/")[1:2] and name.split("/")[1] in zones}
+
+    if files is None or of_zones(files) == of_zones(now):
+        return None
+    return project_of_files(files, project.target.name)
+
+
+def _moved(tx: Connection, project: Project) -> list[str]:
+    """What `apply` does to subscriptions, in words."""
+    words = []
+    for one in moves(tx, project):
+        decides = f", {project.zones[one.publication[0]].owner} decides" if one.after == "requested" else ""
+        words.append(one.words + decides)
+    return words
