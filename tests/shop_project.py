@@ -11,6 +11,10 @@ from assay.pipelines.platform import Platform, opened
 from assay.pipelines.run import ingest
 from assay.zones.project import load_project
 
+#: Who owns the shop and runs its platform: in whose name the tests act, unless they name another.
+OWNER = "owner@example.org"
+PEOPLE = f"administrators: [{OWNER}]\nauditors: [{OWNER}]\n"
+
 #: A pipeline of one CSV source, one dimension, one fact, and two analytical tables.
 FILES = {
     "zones/shop/zone.yaml": "title: Shop\nowner: owner@example.org\n",
@@ -138,6 +142,10 @@ class Shop:
         text = path.read_text()
         assert before in text
         path.write_text(text.replace(before, after))
+
+    def people(self, lines: str) -> None:
+        """Other people of the platform than the owner of the shop."""
+        self.edit("assay.yaml", PEOPLE, lines)
 
     def remove(self, name: str) -> None:
         """Takes a file out of the project."""

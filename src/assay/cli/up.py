@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from assay.cli.help import Command
-from assay.cli.options import json_option, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.command(cls=Command)
@@ -27,6 +27,8 @@ def up(workers: int, folder: Path, target: str | None, as_json: bool) -> None:
     from assay.orchestration.service import Crew, serve
     from assay.zones.project import find_root
 
+    with admitted(load(folder, target)) as door:
+        door.of_platform()
     begin = _as_json if as_json else log.start_service
     begin()
     serve(Place(find_root(folder.resolve()), target), Crew(workers, begin))
