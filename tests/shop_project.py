@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from assay.examples.expenses import write_example
 from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
@@ -14,6 +15,14 @@ from assay.zones.project import load_project
 #: Who owns the shop and runs its platform: in whose name the tests act, unless they name another.
 OWNER = "owner@example.org"
 PEOPLE = f"administrators: [{OWNER}]\nauditors: [{OWNER}]\n"
+
+
+def owned_example(folder: Path) -> None:
+    """The example as `assay init` writes it for the owner."""
+    write_example(folder, OWNER)
+    settings = folder / "assay.yaml"
+    settings.write_text(settings.read_text() + PEOPLE)
+
 
 #: A pipeline of one CSV source, one dimension, one fact, and two analytical tables.
 FILES = {

@@ -17,9 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import assay
-from assay.errors import Denied, Misconfigured
+from assay.errors import Misconfigured
 from assay.pipelines import audit as audits
-from assay.pipelines.review import decide
 from assay.security.audit import Entry, append, chain, entries, head
 from assay.security.checkpoints import SIGNING_KEY, ChainBroken, read_checkpoints, vouch
 from assay.security.verify_chain import START, examine
@@ -284,8 +283,8 @@ def test_deliveries_decisions_and_changes_are_on_the_chain(gated: Shop, monkeypa
     assert (refused.actor, refused.detail["batch"], refused.detail["policies"]) == ("deliverer", 2, ["four-eyes"])
     told = json.loads(call(gated, "verify", "audit", "--json"))
     assert told == {
-        "intact": True, "entries": len(found), "vouched": len(found), "checkpoints": told["checkpoints"], "problem": None,
-        "first_bad": None,
+        "intact": True, "entries": len(found), "vouched": len(found), "checkpoints": told["checkpoints"],
+        "problem": None, "first_bad": None,
     }  # fmt: skip
     assert told["checkpoints"] >= 7
 

@@ -185,12 +185,12 @@ class Door:
     def zones(self, only: str | None = None, *, refuse_none: bool = False) -> frozenset[str]:
         """The zones for which the operation's need is allowed, of all or of one.
 
-        Raises `Denied` where one is named in vain, and with `refuse_none` where there is none.
+        Raises `Denied` where one is named in vain, and with `refuse_none` where it is allowed for none.
         """
         (need,) = self.needs
         found = {name for name in self._named(only) if self.may(need.action, resources.zone(name))}
         self._listed(need.action, found, only)
-        if refuse_none and not found:
+        if refuse_none and not found and self.world.zones:
             raise Denied(
                 f"{self.user} may not {need.action} in any zone", expected="a role in a zone",
                 next="ask the owner of the zone",
