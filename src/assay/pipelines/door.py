@@ -105,9 +105,11 @@ class Door:
     def applying(self) -> Platform:
         """Asks for all that the files at hand change: their zones, and the platform for assay.yaml and new zones.
 
-        Raises `Denied`.
+        Raises `Denied`, also where nothing is changed and the user could change nothing.
         """
         changed = zones_changed(self._platform)
+        if not changed.zones and not changed.platform:
+            self.zones(refuse_none=True)
         standing = self.world.zones
         if changed.platform or changed.zones - standing.keys():
             self.require("operate", PLATFORM)
