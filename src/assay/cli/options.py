@@ -40,11 +40,19 @@ def load(folder: Path, target: str | None) -> Project:
 @contextmanager
 def admitted(project: Project) -> Iterator[Door]:
     """The door of the platform, for the command that runs: it asks there before it does or shows anything."""
+    from assay.errors import Misconfigured
     from assay.pipelines.door import Door
     from assay.pipelines.platform import opened
 
     with opened(project) as platform:
-        yield Door(platform, command_name())
+        door = Door(platform, command_name())
+        try:
+            yield door
+        except Misconfigured as error:
+            told = door.told(error)
+            if told is error:
+                raise
+            raise told from None  # the words of what was raised would be in a trace
 
 
 def command_name() -> str:

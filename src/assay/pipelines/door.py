@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.catalog import records
 from assay.catalog.sight import Sight
-from assay.errors import Denied, NotFound, Rejected
+from assay.errors import Denied, Misconfigured, NotFound, Rejected
 from assay.pipelines.access import world_in_force, zones_changed
 from assay.pipelines.platform import Platform
 from assay.pipelines.progress import Regard
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from assay.zones.project import Project
 
 
+#: The operations that move data, and may stumble on it.
+MOVING = frozenset({"ingest", "run", "review release", "replay", "rebuild", "withdraw"})
+
+
 class Door:
     """One operation of one user, by its name in `permissions.COMMANDS`."""
 
@@ -41,6 +45,7 @@ class Door:
         self.needs = permissions.COMMANDS[operation].needs
         self._platform = platform
         self._asked = False
+        self._zones: set[str] = set()
         self._waiting: list[Callable[[], None]] | None = None
 
     @property
@@ -244,6 +249,21 @@ class Door:
         )  # fmt: skip
         return replace(result, error=words)
 
+    def told(self, error: Misconfigured) -> Misconfigured:
+        """What went wrong while data was moved, without words that could quote a cell that the user does not see.
+
+        SQL of the zone that does not run is a file to edit, and the engine says at which value it stumbled.
+        """
+        of_sql = (error.file or "").endswith((".sql", ".odcs.yaml"))
+        if self.operation not in MOVING or not of_sql or not any(map(self._hides, self._zones)):
+            return error
+        words = "the zone's SQL did not run; why is not shown, for it may name cells that you may not see"
+        return Misconfigured(words, file=error.file, line=error.line, next=error.next)
+
+    def _hides(self, zone: str) -> bool:
+        access = self.world.zones.get(zone)
+        return access is not None and any(self.cells(zone, *place).hidden for place in access.datasets)
+
     def moment(self, batch: Batch) -> Context:
         """What decisions about a batch are told of it."""
         zone = self.project.zones.get(batch.zone)
@@ -262,6 +282,7 @@ class Door:
         def record(principal: Principal, action: str, on: Resource, moment: Context, decision: Decision) -> None:
             self._record(principal, action, on, moment, decision, **about)
 
+        self._zones |= {resource.zone} if resource.zone is not None else set()
         for need in self.needs:
             if need.resource == resource.type:
                 require(self.world, self.user, need.action, resource, context, record=record)
@@ -290,6 +311,7 @@ class Door:
         """Records which zones a list shows; one that was named in vain is refused."""
         self._asked = True
         zones = sorted(shown)
+        self._zones |= set(zones)
         if only is not None and not zones:
             require(self.world, self.user, action, resources.zone(only), record=self._record)
         if zones:
