@@ -8,11 +8,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from assay.stores.database import connect, server
-from assay.stores.postgres_owner import OWNER
+from assay.stores.postgres_owner import OWNER as DATABASE_OWNER
 from assay.stores.postgres_server import running
-from shop_project import Shop
+from shop_project import OWNER, PEOPLE, Shop
 
 NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def acting() -> Iterator[None]:
+    """The owner of the shop acts, also in the commands that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_USER", OWNER)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +38,12 @@ def database(postgres: tuple[str, str]) -> Iterator[Callable[[], str]]:
 
     owner, superuser = postgres
     with connect(f"{superuser}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE migrated OWNER {OWNER}".encode())
+        connection.execute(f"CREATE DATABASE migrated OWNER {DATABASE_OWNER}".encode())
         migrate(f"{owner}/migrated")
 
         def make() -> str:
             name = f"shop_{next(NUMBERS)}"
-            copied = f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE migrated STRATEGY file_copy"
+            copied = f"CREATE DATABASE {name} OWNER {DATABASE_OWNER} TEMPLATE migrated STRATEGY file_copy"
             connection.execute(copied.encode())
             return f"{owner}/{name}"
 
@@ -48,7 +56,8 @@ def new_shop(database: Callable[[], str], tmp_path_factory: pytest.TempPathFacto
 
     def make() -> Shop:
         found = Shop(tmp_path_factory.mktemp("shop"))
-        found.write("assay.yaml", f"name: shop\ntargets:\n  local: {{data: data, postgres: '{database()}'}}\n")
+        target = f"local: {{data: data, postgres: '{database()}'}}"
+        found.write("assay.yaml", f"name: shop\ntargets:\n  {target}\n{PEOPLE}")
         found.restore()
         return found
 

@@ -5,11 +5,24 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from assay.examples.expenses import write_example
 from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.run import ingest
 from assay.zones.project import load_project
+
+#: Who owns the shop and runs its platform: in whose name the tests act, unless they name another.
+OWNER = "owner@example.org"
+PEOPLE = f"administrators: [{OWNER}]\nauditors: [{OWNER}]\n"
+
+
+def owned_example(folder: Path) -> None:
+    """The example as `assay init` writes it for the owner."""
+    write_example(folder, OWNER)
+    settings = folder / "assay.yaml"
+    settings.write_text(settings.read_text() + PEOPLE)
+
 
 #: A pipeline of one CSV source, one dimension, one fact, and two analytical tables.
 FILES = {
@@ -138,6 +151,10 @@ class Shop:
         text = path.read_text()
         assert before in text
         path.write_text(text.replace(before, after))
+
+    def people(self, lines: str) -> None:
+        """Other people of the platform than the owner of the shop."""
+        self.edit("assay.yaml", PEOPLE, lines)
 
     def remove(self, name: str) -> None:
         """Takes a file out of the project."""

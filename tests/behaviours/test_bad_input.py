@@ -27,7 +27,6 @@ import assay
 from assay.catalog import records
 from assay.cli import main
 from assay.errors import Unavailable
-from assay.examples.expenses import write_example
 from assay.examples.expenses.generate import generate
 from assay.pipelines.platform import opened
 from assay.pipelines.query import ask
@@ -35,6 +34,7 @@ from assay.readers.limits import read_limited
 from assay.stores.database import server
 from assay.stores.postgres_server import running
 from assay.zones.project import ReaderHints, load_project
+from shop_project import OWNER, PEOPLE, owned_example
 
 SOURCES = str(Path(assay.__file__).parents[1])
 TORTURE = Path(__file__).parents[3] / "shared" / "data" / "torture"
@@ -55,7 +55,7 @@ class Said:
 def fresh_project(folder: Path, kept: tuple[str, ...] = ()) -> Path:
     """The example with only those files waiting whose names begin like this."""
     folder.mkdir()
-    write_example(folder)
+    owned_example(folder)
     generate(folder, lines=240)
     for path in (folder / "ingress").rglob("*.*"):
         if path.is_file() and not path.name.startswith(kept or ("no such",)):
@@ -330,6 +330,8 @@ def test_a_disk_that_is_full_while_a_workbook_is_read_does_not_reject_the_delive
 
 def test_a_held_batch_waits_with_code_4_and_its_deliverer_is_denied_with_code_5(tmp_path: Path) -> None:
     folder = fresh_project(tmp_path / "project", ("currencies",))
+    zone = folder / "zones/reference/zone.yaml"
+    zone.write_text(zone.read_text().replace(f"owner: {OWNER}\nstewards: [", "owner: ann\nstewards: [bob, "))
     pipeline = folder / "zones/reference/codes/pipeline.yaml"
     pipeline.write_text("steward: always\n" + pipeline.read_text())
     with server("embedded", folder / ".assay"):
@@ -338,7 +340,7 @@ def test_a_held_batch_waits_with_code_4_and_its_deliverer_is_denied_with_code_5(
         assert 'Next: assay review show 1' in waits.err
         release = ("review", "release", "1", "--reason", "checked")
         denied = shell(folder, *release, expect=5, env={"ASSAY_USER": "ann"})
-        assert "ann delivered batch 1 and cannot decide on it\nNext: ask another steward" in denied.err
+        assert "ann may not decide on batches of reference: Nobody decides on a batch that he delivered" in denied.err
         assert state(folder)["operational.currency"] == Counter()
         shell(folder, *release, expect=0, env={"ASSAY_USER": "bob"})
         assert state(folder)["batches"] == Counter({("currencies.csv", "done"): 1})
@@ -349,7 +351,7 @@ def test_a_held_batch_waits_with_code_4_and_its_deliverer_is_denied_with_code_5(
 
 def test_a_postgres_that_is_down_is_said_and_the_same_command_works_when_it_is_up(tmp_path: Path) -> None:
     folder = fresh_project(tmp_path / "project", ("currencies",))
-    (folder / "assay.yaml").write_text("name: away\ntargets:\n  local: {postgres: '${EXPENSES_DATABASE}'}\n")
+    (folder / "assay.yaml").write_text("name: away\ntargets:\n  local: {postgres: '${EXPENSES_DATABASE}'}\n" + PEOPLE)
     unset = shell(folder, "apply", expect=1)
     assert "the environment variable EXPENSES_DATABASE is not set" in unset.err
     unreadable = shell(folder, "apply", expect=1, env={"EXPENSES_DATABASE": "localhost and secret"})

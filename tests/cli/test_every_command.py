@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from assay.cli import assay
 from assay.pipelines.platform import Platform
-from shop_project import TILL, Shop
+from shop_project import OWNER, TILL, Shop
 
 #: Every command with arguments that work in the shop; a command without a row fails the test below.
 CALLS = {
@@ -81,7 +81,7 @@ CALLS = {
 
 
 #: What the shop offers, and whom a test acts as: the owner decides on subscriptions.
-PUBLISHING = "owner: steward\npublications: {goods: {dataset: operational.goods}}\n"
+PUBLISHING = "publications: {goods: {dataset: operational.goods}}\n"
 
 
 #: Commands that go on until they are told to end: `tests/orchestration` reads their JSON, line by line.
@@ -111,9 +111,7 @@ def held(standing_shop: Shop) -> dict[str, str]:
     from assay.pipelines.run import ingest
 
     standing_shop.edit("pipeline.yaml", "steward: never", "steward: always")
-    standing_shop.write("zones/shop/zone.yaml", "title: Shop\n" + PUBLISHING)
-    settings = standing_shop.root / "assay.yaml"
-    settings.write_text(settings.read_text() + "administrators: [steward]\n")
+    standing_shop.write("zones/shop/zone.yaml", f"title: Shop\nowner: {OWNER}\nstewards: [deliverer]\n" + PUBLISHING)
     names = {"held": "20", "other": "30", "shown": "35", "file": "40", "broken": "50"}
     for name, number in names.items():
         text = "nonsense\n1\n" if name == "broken" else TILL.replace("\n1,", f"\n{number},")
@@ -124,7 +122,7 @@ def held(standing_shop: Shop) -> dict[str, str]:
             apply(platform)
             files = [standing_shop.root / f"till-{name}.csv" for name in ("held", "other", "shown", "broken")]
             done = ingest(platform, pipeline_of(platform, "shop", "sales"), files, None)
-            _subscribe(platform)
+            subscribe(platform)
     assert [one.batch.state for one in done] == ["held", "held", "held", "rejected"]
     numbers = dict(zip(("held", "other", "shown", "broken"), (str(one.batch.id) for one in done), strict=True))
     new = standing_shop.root.parent / f"{standing_shop.root.name}-new"
@@ -133,7 +131,7 @@ def held(standing_shop: Shop) -> dict[str, str]:
     return {**numbers, "file": str(file), "new": str(new), "contract": str(contract)}
 
 
-def _subscribe(platform: Platform) -> None:
+def subscribe(platform: Platform) -> None:
     """Five users ask for what the shop offers; the last three are granted it."""
     from assay.pipelines.grants import decide, request
     from assay.pipelines.subscriptions import publication_of
@@ -146,7 +144,7 @@ def _subscribe(platform: Platform) -> None:
             decide(platform, number, "granted", "a good purpose")
 
 
-def call(shop: Shop, words: str, *, user: str = "steward") -> Result:
+def call(shop: Shop, words: str, *, user: str = OWNER) -> Result:
     """Runs a command in the shop's folder."""
     before = Path.cwd()
     os.chdir(shop.root)
@@ -255,13 +253,14 @@ def test_who_delivered_a_batch_does_not_release_it(standing_shop: Shop, held: di
 
 
 def test_status_says_what_waits_for_whom(standing_shop: Shop, held: dict[str, str]) -> None:
-    standing_shop.write("zones/shop/zone.yaml", "title: Shop\nstewards: [s@example.org]\n" + PUBLISHING)
+    people = f"title: Shop\nowner: {OWNER}\nstewards: [s@example.org, deliverer]\n"
+    standing_shop.write("zones/shop/zone.yaml", people + PUBLISHING)
     (standing_shop.root / "till-status.csv").write_text(TILL.replace("\n1,", "\n80,"))
     call(standing_shop, "apply")
     call(standing_shop, "ingest till-status.csv --zone shop --pipeline sales", user="deliverer")
     result = call(standing_shop, "status")
     line = next(line for line in result.stdout.splitlines() if "till-status.csv" in line)
-    assert "shop/sales" in line and line.endswith("s@example.org")
+    assert "shop/sales" in line and line.endswith("s@example.org, deliverer")
 
 
 def test_a_batch_shows_its_reconciliation_and_its_decision(standing_shop: Shop, held: dict[str, str]) -> None:
@@ -271,10 +270,10 @@ def test_a_batch_shows_its_reconciliation_and_its_decision(standing_shop: Shop, 
     call(standing_shop, f'review release {number} --reason "counted by hand"')
     shown = call(standing_shop, f"batch show {number}").stdout
     assert "shop.till 1.2.0" in shown
-    assert "release by steward" in shown and "counted by hand" in shown
+    assert f"release by {OWNER}" in shown and "counted by hand" in shown
     assert "operational.sale" in shown and "9.00" in shown
     traced = call(standing_shop, "lineage operational.sale --where \"number = '90'\"").stdout
-    assert "steward: counted by hand" in traced
+    assert f"{OWNER}: counted by hand" in traced
 
 
 def test_sql_prints_csv_and_says_how_many_rows_a_limit_hides(standing_shop: Shop) -> None:

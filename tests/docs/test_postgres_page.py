@@ -22,7 +22,9 @@ def test_the_target_of_the_page_runs_on_a_server_named_by_the_environment(tmp_pa
         reader = Reader(tmp_path, ASSAY_POSTGRES=url)
         reader.run(Command("assay init shop", ["wrote shop", "..."]))
         reader.folder = tmp_path / "shop"
-        (reader.folder / "assay.yaml").write_text(f"name: shop\n{yaml}", "utf-8")
+        settings = reader.folder / "assay.yaml"
+        people = settings.read_text("utf-8").partition("\n\n")[2]
+        settings.write_text(f"name: shop\n{yaml}\n{people}", "utf-8")
         for command in commands:
             reader.run(Command(command, ["..."]))
         assert not (reader.folder / ".assay/postgres").exists()

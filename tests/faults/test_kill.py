@@ -18,7 +18,6 @@ import pytest
 
 import assay
 from assay.catalog import records
-from assay.examples.expenses import write_example
 from assay.examples.expenses.generate import generate
 from assay.pipelines.platform import Platform, opened
 from assay.pipelines.query import ask
@@ -29,6 +28,7 @@ from assay.stores.database import server, transaction
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake import clean, quarantine, readable
 from assay.zones.project import load_project
+from shop_project import OWNER, owned_example
 
 SOURCES = str(Path(assay.__file__).parents[1])
 KEPT = ("currencies", "merchant_categories", "card-2025-01", "card-2025-12", "ledger-2025-01", "ledger-2025-02")
@@ -46,7 +46,7 @@ class Zygote:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={"PYTHONPATH": SOURCES, "PATH": "/usr/bin:/bin", "ASSAY_USER": "tester", "PYTHONWARNINGS": "ignore"},
+            env={"PYTHONPATH": SOURCES, "PATH": "/usr/bin:/bin", "ASSAY_USER": OWNER, "PYTHONWARNINGS": "ignore"},
         )
 
     def call(self, *words: str, **order: Any) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Arena:
     def __init__(self, folder: Path) -> None:
         self.project, self._template = folder / "project", folder / "template"
         self.project.mkdir()
-        write_example(self.project)
+        owned_example(self.project)
         generate(self.project, lines=240)
         self._few_files()
         self.zygote = Zygote(folder, self.project)

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from assay.examples.expenses import write_example
 from assay.pipelines.order import in_order
 from assay.pipelines.plan import apply, plan
 from assay.pipelines.platform import opened
 from assay.pipelines.query import ask
 from assay.pipelines.run import Result, run
 from assay.zones.project import load_project
+from shop_project import owned_example
 
 
 @pytest.fixture(scope="module")
 def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("example") / "project"
     folder.mkdir()
-    write_example(folder)
+    owned_example(folder)
     subprocess.run([sys.executable, "generate.py"], cwd=folder, check=True, capture_output=True)
     ingress = folder / "ingress" / "corporate_finance" / "expenses"
     for path in ingress.iterdir():

@@ -32,7 +32,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "assay.cli", "up", "--json", *options],
             cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "PYTHONPATH": SOURCES, "ASSAY_USER": "service"},
+            env={**os.environ, "PYTHONPATH": SOURCES},
         )  # fmt: skip
         self._thread = threading.Thread(target=self._gather, daemon=True)
         self._thread.start()

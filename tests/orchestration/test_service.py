@@ -17,7 +17,7 @@ from assay.catalog import misfits, records
 from assay.errors import Unavailable
 from assay.pipelines.plan import apply
 from assay.pipelines.query import ask
-from shop_project import Shop
+from shop_project import PEOPLE, Shop
 
 Start = Callable[..., Service]
 
@@ -199,7 +199,7 @@ def test_two_services_share_the_work_and_no_batch_is_done_twice(applied: Shop, s
 
 
 def test_postgresql_that_is_killed_is_started_again_and_the_service_goes_on(shop: Shop, start: Start) -> None:
-    shop.write("assay.yaml", "name: shop\ntargets:\n  local: {data: data}\n")
+    shop.write("assay.yaml", f"name: shop\ntargets:\n  local: {{data: data}}\n{PEOPLE}")
     with shop.opened() as platform:
         apply(platform)
         service = start()

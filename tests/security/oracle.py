@@ -76,6 +76,7 @@ def user_may(
     place: tuple[str, ...],
     *,
     own: bool | None = None,
+    four_eyes: bool | None = None,
     held: bool | None = None,
     field_class: str | None = None,
 ) -> bool:
@@ -94,6 +95,8 @@ def user_may(
         return False
     if action in INSIDE and not roles and not reader:
         return False
+    if action == "decide" and four_eyes is False:
+        own = False  # as if another had delivered it
     if action == "decide" and own is not False:
         return False
     if not _applies(action, kind):

@@ -17,7 +17,10 @@ from click.testing import CliRunner, Result
 from assay.cli import assay
 from assay.errors import Denied, Usage
 from assay.pipelines.plan import apply
+from assay.pipelines.platform import opened
 from assay.security import identity, secrets, sessions
+from assay.security.principals import User
+from assay.zones.project import load_project
 from shop_project import Shop
 
 PASSWORD = "correct horse battery staple"
@@ -50,10 +53,11 @@ class Terminal:
 
 
 def with_identity(shop: Shop, lines: str) -> Shop:
-    """The shop with more settings of its target, and people."""
-    path = shop.root / "assay.yaml"
-    before, _, after = path.read_text().partition("local: {")
-    path.write_text(f"{before}local: {{{lines}, {after}{PEOPLE}")
+    """The shop with more settings of its target, and people, applied."""
+    shop.people(PEOPLE)
+    shop.edit("assay.yaml", "local: {", f"local: {{{lines}, ")
+    with opened(load_project(shop.root), user=User("root@example.org")) as platform:
+        apply(platform)
     return shop
 
 
@@ -61,8 +65,6 @@ def with_identity(shop: Shop, lines: str) -> Shop:
 def accounts(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """A shop whose target asks for accounts, and nobody has one."""
     monkeypatch.setattr(secrets, "_known", set())
-    with shop.opened() as platform:
-        apply(platform)
     return Terminal(with_identity(shop, "identity: accounts"), tmp_path)
 
 
@@ -148,8 +150,6 @@ def test_a_scope_of_nothing_known_is_refused_with_the_nearest(accounts: Terminal
 def signed_on(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """A shop whose target asks for single sign-on at a provider that knows Anna, a buyer."""
     monkeypatch.setattr(secrets, "_known", set())
-    with shop.opened() as platform:
-        apply(platform)
     with oidc_provider_mock.run_server_in_thread() as server:
         issuer = f"http://localhost:{server.server_port}"
         claims = {"email": "anna@example.org", "email_verified": True, "groups": ["Buyers"]}
@@ -190,7 +190,9 @@ def test_a_secret_that_is_not_there_is_said_before_the_browser_opens(
 def test_on_a_laptop_the_operating_system_says_who_one_is(shop: Shop, tmp_path: Path) -> None:
     local = Terminal(shop, tmp_path)
     for words in ("whoami", "login"):
-        assert local.gives(words, ASSAY_USER="owner@example.org")["roles"] == ["owner of shop"]
+        assert local.gives(words, ASSAY_USER="owner@example.org")["roles"] == [
+            "administrator of the platform", "auditor of the platform", "owner of shop"
+        ]  # fmt: skip
     assert identity.local_name()
 
 

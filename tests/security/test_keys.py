@@ -15,11 +15,11 @@ from assay.security.audit import entries
 from assay.security.keys import ZoneKeyring
 from assay.stores.landing import Damaged, Landing
 from assay.zones.project import load_project
-from shop_project import TILL, Shop
+from shop_project import OWNER, TILL, Shop
 
 
 def call(shop: Shop, *words: str) -> Result:
-    return CliRunner(env={"ASSAY_USER": "keeper"}).invoke(assay, [*words, "--project", str(shop.root)])
+    return CliRunner().invoke(assay, [*words, "--project", str(shop.root)], prog_name="assay")
 
 
 def told(shop: Shop, *words: str) -> object:
@@ -48,7 +48,7 @@ def test_a_rotation_is_shown_and_recorded_and_the_batch_can_still_be_replayed(fi
     with filled.opened() as platform:
         recorded = entries(platform.connection, action="keys.rotate", limit=9)
         secrets = [key.secret for key in platform.keys.known("shop")]
-    assert [(one.actor, one.resource, one.zone) for one in recorded] == [("keeper", "key/shop/2", "shop")]
+    assert [(one.actor, one.resource, one.zone) for one in recorded] == [(OWNER, "key/shop/2", "shop")]
     said = call(filled, "keys", "show").output + call(filled, "keys", "show", "--json").output
     assert all(secret.hex() not in said for secret in secrets)
     assert json.loads(call(filled, "replay", "1", "--json").stdout)["verdict"] == "Approved"

@@ -43,8 +43,7 @@ def above(shop: Shop) -> Shop:
     """Two zones, one with a publication of the other, and people of the platform."""
     shop.write("zones/shop/zone.yaml", ZONE)
     shop.write("zones/other/zone.yaml", OTHER)
-    path = shop.root / "assay.yaml"
-    path.write_text(path.read_text() + ABOVE)
+    shop.people(ABOVE)
     return shop
 
 

@@ -23,10 +23,11 @@ Question = tuple[Principal, str, Resource, Context]
 DATASETS = ("x", "y")
 NAMES = [movement.segment for movement in SEGMENTS]
 CONTEXTS = [
-    Context(delivered_by_self=own, held=held, field_class=one)
+    Context(delivered_by_self=own, held=held, field_class=one, four_eyes=four)
     for own in (None, True, False)
     for held in (None, True, False)
     for one in (None, *CLASSES)
+    for four in (None, True, False)
 ]
 
 
@@ -67,6 +68,7 @@ def expected(facts: Facts, question: Question) -> bool:
     return user_may(
         facts, principal.name, action, resource.type, place,
         own=context.delivered_by_self, held=context.held, field_class=context.field_class,
+        four_eyes=context.four_eyes,
     )  # fmt: skip
 
 
@@ -119,7 +121,9 @@ def questions(facts: Facts) -> Iterator[Question]:
 def _moments(action: str) -> list[Context]:
     if action == "see":
         return [Context(held=held, field_class=one) for held in (None, True) for one in CLASSES]
-    if action in ("decide", "inspect", "return_file"):
+    if action == "decide":
+        return [Context(delivered_by_self=own, four_eyes=four) for own in (None, True, False) for four in (None, False)]
+    if action in ("inspect", "return_file"):
         return [Context(delivered_by_self=own) for own in (None, True, False)]
     return [Context()]
 

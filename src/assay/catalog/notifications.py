@@ -88,12 +88,13 @@ def failed(connection: Connection, message: Waiting, why: str, *, again: bool) -
     )
 
 
-def undelivered(connection: Connection) -> list[Undelivered]:
-    """The messages that did not get through, the newest first; those given up are shown for a month."""
+def undelivered(connection: Connection, zones: Iterable[str] | None = None) -> list[Undelivered]:
+    """The messages that did not get through, the newest first, of all or of some zones; those given up for a month."""
     found = connection.execute(
         "SELECT n.id, e.kind, e.batch_id, e.zone, n.channel, n.recipient, n.state, n.attempts, n.error, n.next_at "
         "FROM assay.notification AS n JOIN assay.event AS e ON e.id = n.event_id "
         "WHERE n.error IS NOT NULL AND (n.state = 'waiting' OR n.next_at > clock_timestamp() - interval '30 days') "
-        "ORDER BY n.id DESC LIMIT 100"
+        "AND (%(zones)s::text[] IS NULL OR e.zone = ANY(%(zones)s)) ORDER BY n.id DESC LIMIT 100",
+        {"zones": None if zones is None else sorted(zones)},
     )
     return [Undelivered(*row) for row in found]

@@ -8,6 +8,7 @@ from typing import Any
 
 from assay.batch import State
 from assay.catalog.queue import MOVING
+from assay.catalog.sight import Sight
 from assay.stores.database import Connection
 
 
@@ -57,8 +58,11 @@ _LEASED = (
 )
 
 
-def moving(connection: Connection, *, rested_seconds: float = 0, limit: int = 200) -> list[Moving]:
+def moving(
+    connection: Connection, *, rested_seconds: float = 0, limit: int = 200, sight: Sight | None = None
+) -> list[Moving]:
     """The batches under way, in the order of their delivery, and those that came to rest within `rested_seconds`."""
+    condition, values = ("true", {}) if sight is None else (sight.condition, sight.values)
     found = connection.execute(
         "SELECT b.id, b.zone, b.pipeline, b.source, b.file_name, b.state, b.moved_at, "
         f"CASE WHEN {_LEASED} THEN b.lease_owner END, "
@@ -66,9 +70,9 @@ def moving(connection: Connection, *, rested_seconds: float = 0, limit: int = 20
         "b.failure, b.parked, b.retry_at, "
         "(SELECT max(e.id) FROM assay.batch AS e WHERE e.zone = b.zone AND e.pipeline = b.pipeline "
         "AND e.source = b.source AND e.id < b.id AND e.state = ANY(%(moving)s)) "
-        "FROM assay.batch AS b WHERE b.state = ANY(%(moving)s) "
-        "OR b.moved_at > clock_timestamp() - make_interval(secs => %(rested)s) ORDER BY b.id LIMIT %(limit)s".encode(),
-        {"moving": list(MOVING), "rested": rested_seconds, "limit": limit},
+        f"FROM assay.batch AS b WHERE {condition} AND (b.state = ANY(%(moving)s) "
+        "OR b.moved_at > clock_timestamp() - make_interval(secs => %(rested)s)) ORDER BY b.id LIMIT %(limit)s".encode(),
+        {"moving": list(MOVING), "rested": rested_seconds, "limit": limit, **values},
     )
     return [Moving(*row) for row in found]
 

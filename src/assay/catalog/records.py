@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from assay.batch import STATES, Batch, Origin, Profile, State, Tally, may_move
 from assay.catalog.queue import Lease, LeaseLost
+from assay.catalog.sight import Sight
 from assay.errors import NotFound, Unavailable
 from assay.findings import Finding
 from assay.stores.database import Connection
@@ -54,16 +55,21 @@ def batches(
     states: Iterable[State] | None = None,
     newest_first: bool = False,
     limit: int | None = None,
+    sight: Sight | None = None,
 ) -> list[Batch]:
-    """Batches in the order of their delivery."""
-    where, values = ["true"], []
+    """Batches in the order of their delivery; with `sight` those that it covers."""
+    where = ["true"]
+    values: dict[str, Any] = {}
     for column, value in (("zone", zone), ("pipeline", pipeline)):
         if value is not None:
-            where.append(f"{column} = %s")
-            values.append(value)
+            where.append(f"{column} = %({column})s")
+            values[column] = value
     if states is not None:
-        where.append("state = ANY(%s)")
-        values.append(list(states))  # type: ignore[arg-type]
+        where.append("state = ANY(%(states)s)")
+        values["states"] = list(states)
+    if sight is not None:
+        where.append(sight.condition)
+        values |= sight.values
     sql = f"SELECT {_BATCH} FROM assay.batch WHERE {' AND '.join(where)} ORDER BY id"
     sql += " DESC" if newest_first else ""
     if limit is not None:
@@ -473,11 +479,13 @@ def evidence(connection: Connection, numbers: Iterable[int]) -> dict[int, Eviden
     return {row[0]: Evidence(*row) for row in found}
 
 
-def counts(connection: Connection) -> list[tuple[str, str, str, int, datetime]]:
-    """How many batches of each pipeline rest in each state, and when one moved there last."""
+def counts(connection: Connection, sight: Sight | None = None) -> list[tuple[str, str, str, int, datetime]]:
+    """How many batches of each pipeline rest in each state, and when one moved there last; of those in `sight`."""
     found = connection.execute(
         "SELECT zone, pipeline, state, count(*), max(moved_at) FROM assay.batch "
-        "GROUP BY zone, pipeline, state ORDER BY zone, pipeline, state"
+        f"WHERE {sight.condition if sight else 'true'} "
+        "GROUP BY zone, pipeline, state ORDER BY zone, pipeline, state".encode(),
+        sight.values if sight else {},
     )
     return [(zone, pipeline, state, count, last) for zone, pipeline, state, count, last in found]
 

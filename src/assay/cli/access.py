@@ -10,7 +10,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.security.explain import Explanation
@@ -57,7 +57,7 @@ def access_explain(
     from assay.security.decide import Context
     from assay.security.explain import explain
     from assay.security.permissions import ACTIONS
-    from assay.security.resources import parse
+    from assay.security.resources import PLATFORM, parse
     from assay.security.world import world_of
 
     found = parse(resource)
@@ -72,6 +72,9 @@ def access_explain(
         near = nearest(found.zone, project.zones)
         raise Usage(f"there is no zone {found.zone}", expected=near or ", ".join(project.zones))
     context = Context(delivered_by_self=own, held=held)
+    with admitted(project) as door:
+        if user != door.user.name or groups:
+            door.of_zone(found.zone) if found.zone is not None else door.require("audit", PLATFORM)
     explained = explain(world_of(project), _principal(user, groups), action, found, context)
     if as_json:
         output.print_json(explained.to_dict())
@@ -119,6 +122,7 @@ def access_matrix(zones: tuple[str, ...], folder: Path, target: str | None, as_j
     """
     from assay.errors import Usage, nearest
     from assay.security.matrix import matrix
+    from assay.security.resources import PLATFORM
     from assay.security.world import world_of
 
     project = load(folder, target)
@@ -126,7 +130,11 @@ def access_matrix(zones: tuple[str, ...], folder: Path, target: str | None, as_j
         if name not in project.zones:
             near = nearest(name, project.zones)
             raise Usage(f"there is no zone {name}", expected=near or ", ".join(project.zones))
-    entries = list(matrix(world_of(project), zones or None))
+    with admitted(project) as door:
+        shown = frozenset().union(*(door.zones(name) for name in zones)) if zones else door.zones()
+        platform_too = not zones and door.may("audit", PLATFORM)
+    world = world_of(project)
+    entries = list(matrix(world, None if platform_too else [name for name in world.zones if name in shown]))
     if as_json:
         output.print_json([entry.to_dict() for entry in entries])
     else:

@@ -12,7 +12,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import command_name, json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.platform import Platform
@@ -47,10 +47,13 @@ def account_add(
     Example: assay account add nightly@example.org --without-password
     """
     from assay.security.accounts import add_account
+    from assay.stores.database import transaction
 
     password = None if without_password else _new_password(password_stdin)
     with _keeper(folder, target, first=name) as platform:
-        made = add_account(platform.connection, name, password, platform.actor)
+        with transaction(platform.connection) as tx:
+            made = add_account(tx, name, password, platform.actor)
+            platform.record(tx, "account.add", f"account/{name}", password=made.has_password)
     _show([made], as_json, one=True)
 
 
@@ -82,11 +85,14 @@ def account_password(name: str, password_stdin: bool, folder: Path, target: str 
     Example: assay account password anna@example.org
     """
     from assay.security.accounts import account_named, set_password
+    from assay.stores.database import transaction
 
     password = _new_password(password_stdin)
     with _keeper(folder, target, own=name) as platform:
-        set_password(platform.connection, name, password)
-        changed = account_named(platform.connection, name)
+        with transaction(platform.connection) as tx:
+            set_password(tx, name, password)
+            changed = account_named(tx, name)
+            platform.record(tx, "account.password", f"account/{name}")
     _show([changed], as_json, one=True)
 
 
@@ -100,10 +106,13 @@ def account_disable(name: str, folder: Path, target: str | None, as_json: bool) 
     Example: assay account disable anna@example.org
     """
     from assay.security.accounts import account_named, disable
+    from assay.stores.database import transaction
 
     with _keeper(folder, target) as platform:
-        disable(platform.connection, name)
-        closed = account_named(platform.connection, name)
+        with transaction(platform.connection) as tx:
+            disable(tx, name)
+            closed = account_named(tx, name)
+            platform.record(tx, "account.disable", f"account/{name}")
     _show([closed], as_json, one=True)
 
 
@@ -118,17 +127,16 @@ def _keeper(
     """
     from dataclasses import replace
 
+    from assay.pipelines.access import world_in_force
+    from assay.pipelines.door import Door
     from assay.pipelines.platform import opened
     from assay.security.accounts import accounts
-    from assay.security.guard import require
     from assay.security.identity import current_session, current_user, local_name
     from assay.security.principals import User
-    from assay.security.resources import PLATFORM
-    from assay.security.world import world_of
 
     project = load(folder, target)
     with opened(project, user=User(local_name())) as platform:
-        beginning = first in project.administrators and not accounts(platform.connection)
+        beginning = first in world_in_force(platform).administrators and not accounts(platform.connection)
         if beginning:
             yield platform
             return
@@ -137,9 +145,10 @@ def _keeper(
             is_own = user.name == own and token.kind == "session"
         else:
             user, is_own = current_user(project, platform.connection), False
+        known = replace(platform, actor=user.name, identified=user)
         if not is_own:
-            require(world_of(project), user, "manage_accounts", PLATFORM)
-        yield replace(platform, actor=user.name, identified=user)
+            Door(known, command_name()).of_platform()
+        yield known
 
 
 def _new_password(from_stdin: bool) -> str:

@@ -10,7 +10,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 TIMES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
@@ -58,13 +58,15 @@ def audit_list(
 
     Example: assay audit list --actor anna --since 2025-06-01
     """
-    from assay.pipelines.platform import opened
     from assay.security.audit import entries
+    from assay.security.resources import PLATFORM
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        zones = door.zones(zone)
+        everything = zone is None and door.may("audit", PLATFORM)
         found = entries(
-            platform.connection,
-            zone=zone,
+            door.platform.connection,
+            zones=None if everything else zones,
             actor=actor,
             action=action,
             outcome=outcome,
@@ -108,9 +110,10 @@ def audit_export(file: Path, folder: Path, target: str | None, as_json: bool) ->
     Example: assay audit export chain.jsonl
     """
     from assay.pipelines.audit import export
-    from assay.pipelines.platform import opened
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        platform = door.of_platform()
+        platform.vouch()  # so that the export vouches for itself
         made = export(platform, file)
     if as_json:
         output.print_json(vars(made))

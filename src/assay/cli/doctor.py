@@ -8,7 +8,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.command(cls=Command)
@@ -24,6 +24,7 @@ def doctor(folder: Path, target: str | None, as_json: bool) -> None:
     """
     from assay.pipelines.doctor import examine
 
+    _ask(folder, target)
     found = list(examine(lambda: load(folder, target)))
     if as_json:
         output.print_json([vars(check) for check in found])
@@ -36,3 +37,16 @@ def doctor(folder: Path, target: str | None, as_json: bool) -> None:
         output.next_step(steps[0])
     if any(one.result == "FAILED" for one in found):
         raise click.exceptions.Exit(1)
+
+
+def _ask(folder: Path, target: str | None) -> None:
+    """Asks for permission, where there is a platform to ask about; what is broken, the checks find."""
+    from assay.errors import AssayError, Denied
+
+    try:
+        with admitted(load(folder, target)) as door:
+            door.of_platform()
+    except Denied:
+        raise
+    except AssayError:
+        return

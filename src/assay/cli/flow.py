@@ -10,7 +10,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.cli.progress import progress, progress_done
 from assay.errors import Usage, nearest
 
@@ -40,10 +40,10 @@ def ingest(
     Example: assay ingest card-2025-03.xlsx --zone corporate_finance --pipeline expenses
     """
     from assay.pipelines.landing import pipeline_of
-    from assay.pipelines.platform import opened
     from assay.pipelines.run import ingest as take_in
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        platform = door.of_zone(zone)
         chosen = pipeline_of(platform, zone, pipeline)
         results = take_in(platform, chosen, list(files), source, progress(as_json=as_json))
     _show(results, as_json)
@@ -59,29 +59,27 @@ def run(where: str | None, watch: bool, folder: Path, target: str | None, as_jso
 
     Example: assay run corporate_finance/expenses
     """
+    from assay.catalog.sight import Sight
     from assay.pipelines.landing import pipeline_of
     from assay.pipelines.order import in_order
-    from assay.pipelines.platform import opened
     from assay.pipelines.run import run as take_in
 
     project = load(folder, target)
-    with opened(project) as platform:
-        if where and "/" in where:
-            zone, _, name = where.partition("/")
-            chosen = [pipeline_of(platform, zone, name)]
-        else:
-            if where and where not in project.zones:
-                raise Usage(
-                    f"there is no zone {where}", expected=nearest(where, project.zones) or ", ".join(project.zones)
-                )
-            chosen = [p for p in in_order(project) if where is None or p.zone == where]
+    zone, _, name = (where or "").partition("/")
+    if zone and zone not in project.zones:
+        raise Usage(f"there is no zone {zone}", expected=nearest(zone, project.zones) or ", ".join(project.zones))
+    with admitted(project) as door:
+        zones = door.zones(zone or None, refuse_none=True)
+        platform = door.platform
+        chosen = [pipeline_of(platform, zone, name)] if name else [p for p in in_order(project) if p.zone in zones]
         if watch and not as_json:
             from assay.cli.follow import followed
 
-            with followed(platform):
+            with followed(platform, door.regard(Sight(zones))):
                 results = take_in(platform, chosen)
         else:
             results = take_in(platform, chosen, progress(as_json=as_json))
+        results = [door.masked_result(one) for one in results]
     _show(results, as_json)
 
 

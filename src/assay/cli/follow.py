@@ -17,7 +17,7 @@ from assay.errors import AssayError
 if TYPE_CHECKING:
     from assay.catalog.progress import Moving
     from assay.pipelines.platform import Platform
-    from assay.pipelines.progress import Progress
+    from assay.pipelines.progress import Progress, Regard
 
 #: How often it is looked at, and how long a batch that came to rest stays in sight, in seconds.
 LOOK_SECONDS, RESTED_SECONDS = 0.5, 15.0
@@ -100,8 +100,8 @@ def follow(look: Callable[[], Progress], leaving: threading.Event) -> None:
 
 
 @contextmanager
-def followed(platform: Platform) -> Iterator[None]:
-    """Shows, beside what happens inside, what is under way."""
+def followed(platform: Platform, regard: Regard) -> Iterator[None]:
+    """Shows, beside what happens inside, what is under way, as far as it may be shown."""
     from assay.pipelines.progress import observed
     from assay.stores.database import connect
 
@@ -110,7 +110,7 @@ def followed(platform: Platform) -> Iterator[None]:
     def watch() -> None:
         with connect(platform.url, autocommit=True) as connection:
             own = replace(platform, connection=connection)
-            follow(lambda: observed(own, rested_seconds=RESTED_SECONDS), leaving)
+            follow(lambda: observed(own, rested_seconds=RESTED_SECONDS, regard=regard), leaving)
 
     def guarded() -> None:
         try:

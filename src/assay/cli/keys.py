@@ -8,7 +8,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.group(cls=Group)
@@ -28,10 +28,9 @@ def keys_show(folder: Path, target: str | None, as_json: bool) -> None:
     Example: assay keys show
     """
     from assay.pipelines.keys import show
-    from assay.pipelines.platform import opened
 
-    with opened(load(folder, target)) as platform:
-        found = show(platform)
+    with admitted(load(folder, target)) as door:
+        found = show(door.of_platform())
     if as_json:
         output.print_json([vars(one) for one in found])
         return
@@ -63,10 +62,9 @@ def keys_rotate(zone: str | None, folder: Path, target: str | None, as_json: boo
     Example: assay keys rotate --zone corporate_finance
     """
     from assay.pipelines.keys import rotate
-    from assay.pipelines.platform import opened
 
-    with opened(load(folder, target)) as platform:
-        done = rotate(platform, zone)
+    with admitted(load(folder, target)) as door:
+        done = rotate(door.of_platform(), zone)
     damaged = [path for one in done for path in one.damaged]
     if as_json:
         output.print_json([one.to_dict() for one in done])

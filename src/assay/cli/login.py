@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,30 +38,39 @@ def login(
 
     Example: assay login
     """
+    from assay.errors import Denied
     from assay.pipelines.platform import opened
     from assay.security.identity import local_name
     from assay.security.principals import User
     from assay.security.sessions import remember, session_file
     from assay.security.tokens import issue
+    from assay.stores.database import transaction
 
     project = load(folder, target)
     if project.target.identity == "local":
         _say(project, User(local_name()), None, as_json)
         return
-    # Who comes in is only known inside: until then nobody acts.
-    with opened(project, user=User("")) as platform:
+    # Who comes in is only known inside: until then somebody acts who has no role anywhere.
+    with opened(project, user=User(f"{local_name()}, not logged in")) as platform:
         if project.target.identity == "accounts":
             from assay.security.accounts import authenticated
 
-            user = User(authenticated(platform.connection, name or _asked("name"), _password(password_stdin)).name)
+            try:
+                found = authenticated(platform.connection, name or _asked("name"), _password(password_stdin))
+            except Denied:
+                with transaction(platform.connection) as tx:
+                    platform.record(tx, "login", f"target/{project.target.name}", outcome="deny")
+                raise
+            user = User(found.name)
             lasting = timedelta(hours=SESSION_HOURS)
         else:
             assert project.target.oidc is not None
             user = _signed_on(project, browser)
             lasting = timedelta(hours=project.target.oidc.session_hours)
-        secret, token = issue(
-            platform.connection, user, kind="session", label="assay login", lasting=lasting, by=user.name
-        )
+        with transaction(platform.connection) as tx:
+            secret, token = issue(tx, user, kind="session", label="assay login", lasting=lasting, by=user.name)
+            known = replace(platform, actor=user.name)
+            known.record(tx, "login", f"target/{project.target.name}", outcome="allow", token=token.id)
     remember(session_file(project.root, project.target.name), secret, user.name)
     _say(project, user, token, as_json)
 
@@ -107,6 +117,7 @@ def logout(folder: Path, target: str | None, as_json: bool) -> None:
     from assay.security.principals import User
     from assay.security.sessions import forget, remembered, session_file
     from assay.security.tokens import holder, revoke
+    from assay.stores.database import transaction
 
     project = load(folder, target)
     file = session_file(project.root, project.target.name)
@@ -114,8 +125,11 @@ def logout(folder: Path, target: str | None, as_json: bool) -> None:
     if secret is not None:
         with opened(project, user=User("")) as platform:
             try:
-                _, token = holder(platform.connection, secret, account_needed=False)
-                revoke(platform.connection, token.id)
+                user, token = holder(platform.connection, secret, account_needed=False)
+                with transaction(platform.connection) as tx:
+                    revoke(tx, token.id)
+                    known = replace(platform, actor=user.name)
+                    known.record(tx, "logout", f"target/{project.target.name}", token=token.id)
             except Denied:  # it has ended already
                 pass
         forget(file)

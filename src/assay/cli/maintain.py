@@ -9,7 +9,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.errors import Usage, nearest
 
 if TYPE_CHECKING:
@@ -35,16 +35,15 @@ def maintain(
     Example: assay maintain --dry-run
     """
     from assay.pipelines.maintain import maintain as keep_in_order
-    from assay.pipelines.platform import opened
     from assay.pipelines.upkeep.scope import TASKS
 
     names = TASKS if only is None else tuple(word.strip() for word in only.split(","))
     for name in names:
         if name not in TASKS:
             raise Usage(f"there is no task {name}", expected=nearest(name, TASKS) or ", ".join(TASKS))
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
         chosen: Any = names
-        report = keep_in_order(platform, only=chosen, zone=zone, dry_run=dry_run)
+        report = keep_in_order(door.of_platform(), only=chosen, zone=zone, dry_run=dry_run)
     if as_json:
         output.print_json(report.to_dict())
     else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from assay.pipelines.door import Door
     from assay.zones.project import Project
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -33,3 +35,27 @@ def load(folder: Path, target: str | None) -> Project:
     from assay.zones.project import find_root, load_project
 
     return load_project(find_root(folder.resolve()), target)
+
+
+@contextmanager
+def admitted(project: Project) -> Iterator[Door]:
+    """The door of the platform, for the command that runs: it asks there before it does or shows anything."""
+    from assay.errors import Misconfigured
+    from assay.pipelines.door import Door
+    from assay.pipelines.platform import opened
+
+    with opened(project) as platform:
+        door = Door(platform, command_name())
+        try:
+            yield door
+        except Misconfigured as error:
+            told = door.told(error)
+            if told is error:
+                raise
+            raise told from None  # the words of what was raised would be in a trace
+
+
+def command_name() -> str:
+    """The full name of the command that runs: `batch show`."""
+    _, _, name = click.get_current_context().command_path.partition(" ")
+    return name

@@ -13,7 +13,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.plan import Plan
@@ -50,10 +50,13 @@ def plan(ddl: bool, folder: Path, target: str | None, as_json: bool) -> None:
     Example: assay plan --no-ddl
     """
     from assay.pipelines.plan import plan as compute
-    from assay.pipelines.platform import opened
+    from assay.security.resources import PLATFORM
 
-    with opened(load(folder, target)) as platform:
-        found = compute(platform)
+    project = load(folder, target)
+    with admitted(project) as door:
+        zones, operates = door.zones(refuse_none=True), door.may("operate", PLATFORM)
+        new = project.zones.keys() - door.world.zones.keys() if operates else set()
+        found = compute(door.platform).within(zones | new, platform=operates)
     if as_json:
         output.print_json(_as_json(found))
         return
@@ -74,10 +77,10 @@ def apply(folder: Path, target: str | None, allow: tuple[str, ...], as_json: boo
     Example: assay apply
     """
     from assay.pipelines.plan import apply as carry_out
-    from assay.pipelines.platform import opened
     from assay.pipelines.rebuild import worth_rebuilding
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        platform = door.applying()
         done = carry_out(platform, allowed_losses=frozenset(allow))
         stale = worth_rebuilding(platform, done.applied) if done.applied != done.version else []
     if as_json:

@@ -21,6 +21,12 @@ targets:
     postgres: embedded
 """
 
+PEOPLE = """
+# Who runs the platform, and who follows its audit chain; neither sees data for that. Roles in zones: their zone.yaml.
+administrators: [{name}]
+auditors: [{name}]
+"""
+
 
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -29,21 +35,28 @@ targets:
 def init(folder: Path, example: str | None, as_json: bool) -> None:
     """Write a new platform project into FOLDER.
 
+    Whoever calls it is the platform's administrator and auditor, and in the example owns the zones.
+
     Example: assay init shop --example expenses
     """
+    from assay.security.identity import local_name
+
     if folder.exists() and any(folder.iterdir()):
         raise Usage(
             f"{folder} is not empty", expected="a new or empty folder", next="assay init with another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    caller = json.dumps(local_name(), ensure_ascii=False)
     if example:
         from assay.examples.expenses import write_example
 
-        write_example(folder)
+        write_example(folder, caller)
     else:
         name = "".join(c if c.isalnum() else "_" for c in folder.resolve().name.lower()) or "platform"
         (folder / "assay.yaml").write_text(EMPTY.format(name=name))
         (folder / "zones").mkdir()
+    with (folder / "assay.yaml").open("a", encoding="utf-8") as file:
+        file.write(PEOPLE.format(name=caller))
     _write_schemas(folder)
     if as_json:
         output.print_json({"folder": str(folder), "example": example})

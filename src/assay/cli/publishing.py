@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay.cli import output
 
@@ -17,38 +17,21 @@ if TYPE_CHECKING:
 
 def viewer(platform: Platform) -> Viewer:
     """The user who looks."""
-    from assay.pipelines.access import granted_world
+    from assay.pipelines.access import world_in_force
     from assay.pipelines.offers import Viewer
     from assay.security.decide import decide
     from assay.security.resources import zone
 
-    world, user = granted_world(platform.connection, platform.project), platform.user
+    world, user = world_in_force(platform), platform.user
     sees = {name for name in world.zones if decide(world, user, "view_configuration", zone(name)).allowed}
     return Viewer(user.name, world.zones_of(user), frozenset(sees))
 
 
 def require_publish(platform: Platform, name: str, what: str) -> None:
     """Asks whether the user may manage what a zone offers and asks for; on the audit chain. Raises `Denied`."""
-    from assay.pipelines.access import granted_world
-    from assay.security.decide import Context, Decision
-    from assay.security.guard import reason, require
-    from assay.security.principals import Principal
-    from assay.security.resources import Resource, zone
-    from assay.stores.database import transaction
+    from assay.pipelines.door import Door
 
-    world = granted_world(platform.connection, platform.project)
-
-    def record(_: Principal, action: str, resource: Resource, __: Context, decision: Decision) -> None:
-        detail: dict[str, Any] = {"command": what, "policies": list(decision.policies)}
-        if not decision.allowed:
-            detail["why"] = reason(world, resource, decision)
-        with transaction(platform.connection) as tx:
-            platform.record(
-                tx, action, f"zone/{resource}", zone=resource.zone,
-                outcome="allow" if decision.allowed else "deny", **detail,
-            )  # fmt: skip
-
-    require(world, platform.user, "publish", zone(name), record=record)
+    Door(platform, what).of_zone(name)
 
 
 def end_of(day: datetime | None) -> datetime | None:

@@ -8,7 +8,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.group(cls=Group)
@@ -28,11 +28,11 @@ def quarantine_list(zone: str | None, folder: Path, target: str | None, as_json:
 
     Example: assay quarantine list --zone corporate_finance
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.quarantine import listing
 
-    with opened(load(folder, target)) as platform:
-        found = listing(platform, zone)
+    with admitted(load(folder, target)) as door:
+        sight = door.sight(zone)
+        found = listing(door.platform, zone, sight)
     if as_json:
         output.print_json([one.__dict__ for one in found])
         return
@@ -54,11 +54,11 @@ def quarantine_show(number: int, limit: int, folder: Path, target: str | None, a
 
     Example: assay quarantine show 7
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.quarantine import rows_of
 
-    with opened(load(folder, target)) as platform:
-        columns, rows = rows_of(platform, number)
+    with admitted(load(folder, target)) as door:
+        found = door.batch(number)
+        columns, rows = rows_of(door.platform, number, door.cells_of(found, "quarantine"))
     if as_json:
         output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
@@ -79,12 +79,12 @@ def quarantine_export(number: int, into: Path | None, folder: Path, target: str 
 
     Example: assay quarantine export 7 -o corrections.xlsx
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.quarantine import export
 
     path = into or Path(f"quarantine-{number}.xlsx")
-    with opened(load(folder, target)) as platform:
-        rows = export(platform, number, path)
+    with admitted(load(folder, target)) as door:
+        found = door.batch(number)
+        rows = export(door.platform, number, path, door.cells_of(found, "quarantine"))
     if as_json:
         output.print_json({"batch": number, "rows": rows, "file": str(path)})
     else:

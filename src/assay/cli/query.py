@@ -14,7 +14,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.errors import Usage
 
 if TYPE_CHECKING:
@@ -120,20 +120,27 @@ def lineage(
 
     Example: assay lineage operational.expense_line --where "amount < -100"
     """
-    from assay.pipelines.trace import ROWS_SHOWN, column_origins, origins
+    from assay.pipelines.trace import ROWS_SHOWN, column_origins, origins, traced
 
+    if columns and (where or table):
+        raise Usage("--columns speaks of all rows", expected="--columns without --where and --table")
     project = load(folder, target)
-    if columns:
-        if where or table:
-            raise Usage("--columns speaks of all rows", expected="--columns without --where and --table")
-        _show_columns(column_origins(project, dataset, zone), as_json)
-        return
-    from assay.pipelines.platform import opened
-
-    with opened(project) as platform:
+    chosen, _, _ = traced(project, dataset, zone)
+    with admitted(project) as door:
+        platform = door.dataset(chosen.name, dataset)
+        if columns:
+            _show_columns(column_origins(project, dataset, chosen.name), as_json)
+            return
+        if where is not None:
+            door.dataset(chosen.name, dataset, "read")
         found = origins(
-            platform, dataset, where, zone, table=table, limit=ROWS_SHOWN if limit is None else limit or None
-        )
+            platform, dataset, where, chosen.name, table=table, limit=ROWS_SHOWN if limit is None else limit or None,
+            cells=door.shown(chosen.name),
+        )  # fmt: skip
+        if found.table != dataset:
+            door.dataset(chosen.name, found.table)
+        if not door.reads(chosen.name, found.table):
+            found = found.places()
     if as_json:
         output.print_json(_as_json(found))
     else:

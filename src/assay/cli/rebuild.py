@@ -10,7 +10,7 @@ import click
 from assay.cli import output
 from assay.cli.difference_view import show_differences
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.cli.progress import progress, progress_done
 
 if TYPE_CHECKING:
@@ -41,17 +41,19 @@ def rebuild(
 
     Example: assay rebuild corporate_finance.analytical.expense_by_month --yes
     """
-    from assay.pipelines.platform import opened
-    from assay.pipelines.rebuild import preview
+    from assay.pipelines.rebuild import masked, preview
     from assay.pipelines.rebuild import rebuild as carry_out
 
     results: list[Result] = []
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        zone, _, _ = dataset.partition(".")
+        platform = door.of_zone(zone)
         shown = progress(as_json=as_json)
         if yes:
             found, results = carry_out(platform, dataset, since=since, version=version, progress=shown)
         else:
             found = preview(platform, dataset, since=since, version=version, progress=shown)
+        found = masked(found, door.shown(zone))
     if as_json:
         replays = [{"batch": r.batch.id, "replaces": r.batch.replaces, "state": r.batch.state} for r in results]
         output.print_json({**found.to_dict(), "rebuilt": yes, "replays": replays})

@@ -10,7 +10,7 @@ from assay.batch import STATES
 from assay.cli import output
 from assay.cli.batch_view import BatchRecord, show_batch
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.cli.report import batch_return, replacement
 from assay.errors import Usage, nearest
 
@@ -47,13 +47,15 @@ def batch_list(
     Example: assay batch list --state rejected
     """
     from assay.catalog import records
-    from assay.pipelines.platform import opened
 
     if state is not None and state not in STATES:
         raise Usage(f"there is no state {state}", expected=nearest(state, STATES) or ", ".join(STATES))
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        sight = door.sight(zone)
+        platform = door.platform
         found = records.batches(
             platform.connection,
+            sight=sight,
             zone=zone,
             pipeline=pipeline,
             states=(state,) if state else None,
@@ -103,18 +105,20 @@ def batch_show(number: int, folder: Path, target: str | None, as_json: bool) -> 
     Example: assay batch show 7
     """
     from assay.catalog import records, upkeep
-    from assay.pipelines.platform import opened
     from assay.pipelines.returns import batch_report
+    from assay.stewardship.masking import masked_detail, masked_finding, masked_tally
 
-    with opened(load(folder, target)) as platform:
-        found = records.batch(platform.connection, number)
+    with admitted(load(folder, target)) as door:
+        found = door.batch(number)
+        platform, cells = door.platform, door.cells_of(found)
+        runs = records.runs(platform.connection, number)
         record = BatchRecord(
             found,
-            records.runs(platform.connection, number),
-            records.tallies(platform.connection, number),
-            records.findings(platform.connection, number),
+            [{**run, "detail": masked_detail(run["detail"], cells)} for run in runs],
+            [masked_tally(one, cells) for one in records.tallies(platform.connection, number)],
+            [(segment, masked_finding(one, cells)) for segment, one in records.findings(platform.connection, number)],
             records.decisions(platform.connection, number),
-            batch_report(platform, number),
+            batch_report(platform, number, cells=cells),
             records.successors(platform.connection, [number]).get(number),
             upkeep.removals(platform.connection, [number]),
         )

@@ -10,7 +10,7 @@ import click
 from assay.cli import output
 from assay.cli.difference_view import show_differences
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.cli.progress import progress, progress_done
 from assay.errors import Usage
 
@@ -59,13 +59,16 @@ def replay(
         _again(failed, yes, folder, target, as_json)
         return
     assert number is not None
-    from assay.pipelines.platform import opened
-    from assay.pipelines.replay import preview, under_way
+    from assay.pipelines.replay import masked, preview, under_way
     from assay.pipelines.replay import replay as carry_out
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        batch_asked = door.batch(number)
+        platform = door.platform
         going_on = under_way(platform, number) is not None
         found = None if going_on else preview(platform, number, start=start, version=version)
+        if found is not None:
+            found = masked(found, door.cells_of(batch_asked), door.shown(batch_asked.zone))
         result = None
         if (yes or going_on) and (found is None or found.verdict != "Rejected"):
             shown = progress(as_json=as_json)
@@ -112,17 +115,18 @@ def _end(found: Preview | None, result: Result | None, number: int, start: Start
 
 def _again(where: str, yes: bool, folder: Path, target: str | None, as_json: bool) -> None:
     from assay.pipelines.landing import pipeline_of
-    from assay.pipelines.platform import opened
     from assay.pipelines.replay import again
     from assay.pipelines.replay import failed as gone_wrong
 
     zone, _, name = where.partition("/")
     results: list[Result] = []
-    with opened(load(folder, target)) as platform:
+    project = load(folder, target)
+    if zone not in project.zones:
+        raise Usage(f"there is no zone {zone}", expected=", ".join(project.zones))
+    with admitted(project) as door:
+        platform = door.of_zone(zone)
         if name:
             pipeline_of(platform, zone, name)
-        elif zone not in platform.project.zones:
-            raise Usage(f"there is no zone {zone}", expected=", ".join(platform.project.zones))
         found = gone_wrong(platform, zone, name or None)
         if yes:
             shown = progress(as_json=as_json)

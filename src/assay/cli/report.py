@@ -11,7 +11,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.batch import Batch
@@ -36,13 +36,13 @@ def batch_return(number: int, into: Path | None, force: bool, folder: Path, targ
 
     Example: assay batch return 7 -o for-the-card-office.xlsx
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.returns import return_batch
 
     if sys.stderr.isatty() and not as_json:
         click.echo("examining the file for all its cells; a large workbook takes minutes to mark", err=True)
-    with opened(load(folder, target)) as platform:
-        returned = return_batch(platform, number, into, replace_it=force)
+    with admitted(load(folder, target)) as door:
+        door.whole_file(number)
+        returned = return_batch(door.platform, number, into, replace_it=force)
     if as_json:
         output.print_json(returned.to_dict())
     else:

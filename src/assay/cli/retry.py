@@ -8,7 +8,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.command(cls=Command)
@@ -22,13 +22,18 @@ def retry(batch: int | None, folder: Path, target: str | None, as_json: bool) ->
 
     Example: assay retry 12
     """
-    from assay.catalog import progress, queue, records
-    from assay.pipelines.platform import opened
+    from assay.catalog import progress, queue
 
-    with opened(load(folder, target)) as platform:
+    project = load(folder, target)
+    with admitted(project) as door:
         if batch is not None:
-            records.batch(platform.connection, batch)
-        count = queue.take_up(platform.connection, number=batch)
+            door.batch(batch)
+            pipelines = None
+        else:
+            zones = door.zones(refuse_none=True) & project.zones.keys()
+            pipelines = [(zone, name) for zone in zones for name in project.zones[zone].pipelines]
+        platform = door.platform
+        count = queue.take_up(platform.connection, number=batch, pipelines=pipelines)
         served = any(one.kind == "service" for one in progress.at_work(platform.connection))
     if as_json:
         output.print_json({"taken_up": count})

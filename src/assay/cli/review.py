@@ -11,7 +11,7 @@ import click
 from assay.cli import output
 from assay.cli.batch_view import show_reconciliation
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.cli.progress import progress, progress_done
 
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ def review_list(zone: str | None, mine: bool, folder: Path, target: str | None, 
 
     Example: assay review list --mine
     """
-    from assay.pipelines.platform import opened
     from assay.pipelines.review import waiting
 
-    with opened(load(folder, target)) as platform:
-        found = waiting(platform, zone=zone, mine=mine)
+    with admitted(load(folder, target)) as door:
+        sight = door.sight(zone)
+        found = waiting(door.platform, zone=zone, sight=sight)
+        if mine:
+            found = [one for one in found if one.is_for(door.user.name) and door.may_decide(one.batch)]
     if as_json:
         output.print_json([one.to_dict() for one in found])
         return
@@ -78,11 +80,12 @@ def review_show(number: int, folder: Path, target: str | None, as_json: bool) ->
 
     Example: assay review show 7
     """
-    from assay.pipelines.platform import opened
+    from assay.pipelines.review import masked
     from assay.pipelines.review import review as review_of
 
-    with opened(load(folder, target)) as platform:
-        found = review_of(platform, number)
+    with admitted(load(folder, target)) as door:
+        batch = door.batch(number, store="clean")
+        found = masked(review_of(door.platform, number), door.cells_of(batch, "clean"))
     if as_json:
         output.print_json(found.to_dict())
         return
@@ -131,12 +134,12 @@ def review_reject(
 def _decide(
     number: int, decision: str, reason: str, evidence: str | None, folder: Path, target: str | None, as_json: bool
 ) -> None:
-    from assay.pipelines.platform import opened
     from assay.pipelines.review import decide
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        door.batch(number)
         result = decide(
-            platform, number, decision, reason, evidence=evidence, progress=progress(as_json=as_json)
+            door.platform, number, decision, reason, evidence=evidence, progress=progress(as_json=as_json)
         )
     done = {"release": "released", "reject": "rejected"}[decision]
     if as_json:

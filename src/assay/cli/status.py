@@ -13,11 +13,12 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.overview import Overview
     from assay.pipelines.platform import Platform
+    from assay.pipelines.progress import Regard
 
 
 @click.command(cls=Command)
@@ -33,15 +34,16 @@ def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None
     from assay.orchestration.schedule import upcoming
     from assay.pipelines.offers import subscriptions, waiting
     from assay.pipelines.overview import overview
-    from assay.pipelines.platform import opened
     from assay.pipelines.progress import observed
 
-    with opened(load(folder, target)) as platform:
+    with admitted(load(folder, target)) as door:
+        sight = door.sight()
+        platform, regard = door.platform, door.regard(sight)
         if watch:
-            _watch(platform, as_json)
+            _watch(platform, regard, as_json)
             return
-        found, moving = overview(platform), observed(platform)
-        schedules = upcoming(platform, datetime.now(UTC))
+        found, moving = overview(platform, sight), observed(platform, regard=regard)
+        schedules = [one for one in upcoming(platform, datetime.now(UTC)) if sight.covers(one.zone)]
         asked = waiting(subscriptions(platform.connection, publishing.viewer(platform)))
     steps = [*found.next_steps, *moving.next_steps, *(f"assay subscription show {one.id}" for one in asked)]
     if as_json:
@@ -64,7 +66,7 @@ def status(watch: bool, folder: Path, target: str | None, as_json: bool) -> None
         output.next_step(step)
 
 
-def _watch(platform: Platform, as_json: bool) -> None:
+def _watch(platform: Platform, regard: Regard, as_json: bool) -> None:
     from assay.cli import follow
     from assay.pipelines.progress import observed
 
@@ -72,9 +74,9 @@ def _watch(platform: Platform, as_json: bool) -> None:
     try:
         if as_json:
             while not leaving.wait(follow.LOOK_SECONDS):
-                click.echo(json.dumps(observed(platform).to_dict(), default=str, ensure_ascii=False))
+                click.echo(json.dumps(observed(platform, regard=regard).to_dict(), default=str, ensure_ascii=False))
         else:
-            follow.follow(lambda: observed(platform, rested_seconds=follow.RESTED_SECONDS), leaving)
+            follow.follow(lambda: observed(platform, rested_seconds=follow.RESTED_SECONDS, regard=regard), leaving)
     except KeyboardInterrupt:
         return
 

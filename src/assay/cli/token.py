@@ -10,7 +10,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import command_name, json_option, load, project_options
 
 if TYPE_CHECKING:
     from assay.pipelines.platform import Platform
@@ -51,8 +51,10 @@ def token_create(
     Example: assay token create --label "nightly delivery" --zone corporate_finance --action deliver
     """
     from assay.pipelines.platform import opened
+    from assay.security.audit import instant
     from assay.security.principals import TokenScope, User
     from assay.security.tokens import issue
+    from assay.stores.database import transaction
 
     project = load(folder, target)
     _check_scope(project, zones, actions)
@@ -61,10 +63,15 @@ def token_create(
         _no_token_makes_tokens(platform)
         if other is not None and other != platform.actor:
             _may_keep_others(platform)
-        secret, made = issue(
-            platform.connection, User(other or platform.actor, scope=scope), kind="token", label=label,
-            lasting=timedelta(days=days), by=platform.actor,
-        )  # fmt: skip
+        with transaction(platform.connection) as tx:
+            secret, made = issue(
+                tx, User(other or platform.actor, scope=scope), kind="token", label=label,
+                lasting=timedelta(days=days), by=platform.actor,
+            )  # fmt: skip
+            platform.record(
+                tx, "token.create", f"token/{made.id}", user=made.user, label=label, until=instant(made.expires_at),
+                zones=sorted(zones) or None, actions=sorted(actions) or None,
+            )  # fmt: skip
     if as_json:
         output.print_json({"token": secret, **made.to_dict()})
         return
@@ -103,6 +110,7 @@ def token_revoke(number: int, folder: Path, target: str | None, as_json: bool) -
     from assay.errors import Denied, NotFound
     from assay.pipelines.platform import opened
     from assay.security.tokens import revoke, token_numbered
+    from assay.stores.database import transaction
 
     with opened(load(folder, target)) as platform:
         if platform.actor != token_numbered(platform.connection, number).user:
@@ -111,7 +119,9 @@ def token_revoke(number: int, folder: Path, target: str | None, as_json: bool) -
             except Denied as error:
                 # Whose it is, and that it exists, is not for everybody to know.
                 raise NotFound(f"there is no token {number}", next="assay token list") from error
-        ended = revoke(platform.connection, number)
+        with transaction(platform.connection) as tx:
+            ended = revoke(tx, number)
+            platform.record(tx, "token.revoke", f"token/{number}", user=ended.user)
     _show([ended], as_json)
 
 
@@ -139,11 +149,9 @@ def _no_token_makes_tokens(platform: Platform) -> None:
 
 
 def _may_keep_others(platform: Platform) -> None:
-    from assay.security.guard import require
-    from assay.security.resources import PLATFORM
-    from assay.security.world import world_of
+    from assay.pipelines.door import Door
 
-    require(world_of(platform.project), platform.user, "manage_accounts", PLATFORM)
+    Door(platform, command_name()).of_platform()
 
 
 def _show(found: list[Token], as_json: bool) -> None:

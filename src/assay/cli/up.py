@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from assay.cli.help import Command
-from assay.cli.options import json_option, project_options
+from assay.cli.options import command_name, json_option, project_options
 
 
 @click.command(cls=Command)
@@ -25,11 +25,13 @@ def up(workers: int, folder: Path, target: str | None, as_json: bool) -> None:
     from assay import log
     from assay.orchestration.link import Place
     from assay.orchestration.service import Crew, serve
+    from assay.pipelines.door import Door
     from assay.zones.project import find_root
 
     begin = _as_json if as_json else log.start_service
     begin()
-    serve(Place(find_root(folder.resolve()), target), Crew(workers, begin))
+    place, name = Place(find_root(folder.resolve()), target), command_name()
+    serve(place, Crew(workers, begin), lambda platform: Door(platform, name).of_platform())
 
 
 def _as_json() -> None:

@@ -8,7 +8,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.group(cls=Group)
@@ -40,10 +40,11 @@ def verify_audit(
     Example: assay verify audit
     """
     from assay.pipelines.audit import verify as follow
-    from assay.pipelines.platform import opened
 
-    with opened(load(folder, target)) as platform:
-        found = follow(platform, checkpoints, public_key)
+    with admitted(load(folder, target)) as door:
+        found = follow(door.of_platform(record_later=True), checkpoints, public_key)
+        if found.problem is None:  # to a broken chain nothing is added
+            door.record()
     if as_json:
         output.print_json(found.to_dict())
     elif found.problem is None:

@@ -10,7 +10,7 @@ import click
 from assay.cli import output
 from assay.cli.difference_view import show_differences
 from assay.cli.help import Command
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 from assay.cli.progress import progress, progress_done
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def withdraw(
 
     Example: assay withdraw 7 --reason "sent by the wrong office"
     """
-    from assay.pipelines.platform import opened
-    from assay.pipelines.withdraw import preview
+    from assay.pipelines.withdraw import masked, preview
     from assay.pipelines.withdraw import withdraw as carry_out
 
-    with opened(load(folder, target)) as platform:
-        shown = progress(as_json=as_json)
+    with admitted(load(folder, target)) as door:
+        (zone, *_) = [door.batch(number, four_eyes=False).zone for number in numbers]
+        platform, shown = door.platform, progress(as_json=as_json)
         found = carry_out(platform, numbers, reason, shown) if yes else preview(platform, numbers, shown)
+        found = masked(found, door.shown(zone))
     if as_json:
         output.print_json({**found.to_dict(), "withdrawn": yes})
     else:

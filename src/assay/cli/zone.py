@@ -11,7 +11,7 @@ import click
 
 from assay.cli import output
 from assay.cli.help import Group
-from assay.cli.options import json_option, load, project_options
+from assay.cli.options import admitted, json_option, load, project_options
 
 
 @click.group(cls=Group)
@@ -38,6 +38,8 @@ def zone_explain(name: str, folder: Path, target: str | None, as_json: bool) -> 
     if name not in project.zones:
         near = nearest(name, project.zones)
         raise Usage(f"there is no zone {name}", expected=near or ", ".join(project.zones))
+    with admitted(project) as door:
+        door.of_zone(name)
     found = explain(project, project.zones[name])
     if as_json:
         output.print_json([vars(setting) for setting in found])

@@ -57,10 +57,11 @@ class Crew:
     begin: Callable[[], None]
 
 
-def serve(place: Place, crew: Crew) -> None:
+def serve(place: Place, crew: Crew, admit: Callable[[Platform], object]) -> None:
     """Runs the service until SIGTERM or SIGINT; returns when everyone has finished what they were doing.
 
-    Raises `Unavailable` where PostgreSQL cannot be reached at the start, `Misconfigured` where assay.yaml, or the
+    `admit` is asked before anything is started, and raises where the one who starts the service may not. Raises
+    `Unavailable` where PostgreSQL cannot be reached at the start, `Misconfigured` where assay.yaml, or the
     configuration that was applied, cannot be used.
     """
     stop = Stop()
@@ -71,6 +72,7 @@ def serve(place: Place, crew: Crew) -> None:
     bare = load_bare(place.root, place.target)
     with server(postgres_of(bare), bare.target.data):  # keeps an embedded one running while nobody else does
         with opened(bare) as platform:
+            admit(platform)
             _introduce(platform, crew)
         loading.join()
         posts = [Post(f"worker {number + 1}", work) for number in range(crew.workers)]

@@ -1,8 +1,8 @@
-"""What the configuration would open and close, beside the one that was applied last."""
+"""Who may do what on a platform: by the configuration that was applied, and what that of now would open and close."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from assay.catalog import records, subscriptions
 from assay.errors import Misconfigured
 from assay.security.world import world_of
-from assay.stores.database import Connection
+from assay.stores.database import Connection, transaction
 from assay.zones.project import load_project
 
 if TYPE_CHECKING:
+    from assay.pipelines.platform import Platform
     from assay.security.diff import AccessChange
     from assay.security.world import World
     from assay.zones.project import Project
@@ -48,6 +49,54 @@ class _Made:
 
 
 _made: _Made | None = None
+
+
+def world_in_force(platform: Platform) -> World:
+    """The world that decides on a platform: that of the configuration that was applied last, with what is granted now.
+
+    Whoever edits the files gives himself no role until somebody who may has applied them. Before the first apply,
+    and where what was applied cannot be read any more, the files at hand count; and they name the administrators
+    where what was applied names none, so that a platform cannot be locked.
+    """
+    project = platform.project
+    at_hand = granted_world(platform.connection, project)
+    applied = records.applied_version(platform.connection)
+    if applied is None or applied == project.version:
+        return at_hand
+    files = records.configuration_files(platform.connection, applied)
+    if files is None or _relevant(files) == _relevant(_files(project)):
+        return at_hand
+    standing = _world(platform.connection, files, project.target.name)
+    if standing is None:
+        return at_hand
+    return standing if standing.administrators else replace(standing, administrators=at_hand.administrators)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What an apply would concern: zones, and whether anything beside them."""
+
+    zones: frozenset[str]
+    platform: bool
+
+
+def zones_changed(platform: Platform) -> Changed:
+    """What of the project differs from what was applied last, by its files and by the stores.
+
+    Of the first apply assay.yaml is no change: there is nobody yet whom a configuration in force names.
+    """
+    from assay.pipelines.plan import planned
+
+    project = platform.project
+    with transaction(platform.connection) as tx:
+        found = planned(tx, project)
+        before = None if found.applied is None else records.configuration_files(tx, found.applied)
+    now = _files(project)
+    differing = {name for name in now.keys() | (before or {}).keys() if now.get(name) != (before or {}).get(name)}
+    zones = {change.zone for change in found.changes}
+    zones |= {parts[1] for name in differing if len(parts := name.split("/")) > 2 and parts[0] == "zones"}
+    beside = any(not name.startswith("zones/") for name in differing)
+    return Changed(frozenset(zones), before is not None and beside)
 
 
 def access_changes(tx: Connection, project: Project, applied: str | None) -> tuple[AccessChange, ...]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from assay.engines.duckdb import Engine, literal, path_list, quoted
 from assay.findings import masked
 from assay.segments.relations import lake_select
+from assay.stewardship.masking import MASK, Cells
 from assay.stores.lake import analytical
 
 if TYPE_CHECKING:
     from assay.segments.denormalize import Recomputed
     from assay.stores.iceberg import Iceberg
-    from assay.stores.shadow_difference import TableDifference
+    from assay.stores.shadow_difference import Dangling, TableDifference
     from assay.zones.project import Source
 
 #: How many rows of each kind of difference are shown.
@@ -63,6 +65,24 @@ class Difference:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return asdict(self)
+
+
+def masked_differences(found: Sequence[Difference], cells: Callable[[str], Cells]) -> tuple[Difference, ...]:
+    """The differences without the words of their examples where a dataset, by store.name, has cells not shown."""
+    return tuple(
+        replace(one, examples=tuple(replace(row, words=MASK if row.words else "") for row in one.examples))
+        if cells(one.store).hidden
+        else one
+        for one in found
+    )
+
+
+def masked_dangling(found: Sequence[Dangling], cells: Callable[[str], Cells]) -> tuple[Dangling, ...]:
+    """Rows that would refer to nothing, without the values that are not shown."""
+    return tuple(
+        replace(one, examples=(MASK,) * len(one.examples)) if cells(f"operational.{one.table}").hidden else one
+        for one in found
+    )
 
 
 def canonical_difference(one: TableDifference) -> Difference:

@@ -10,6 +10,7 @@ from assay.batch import FINAL
 from assay.catalog import events, notifications, records
 from assay.catalog.events import Stuck
 from assay.catalog.notifications import Undelivered
+from assay.catalog.sight import Sight
 from assay.pipelines.freshness import Late, late
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
@@ -82,21 +83,23 @@ class Overview:
         }
 
 
-def overview(platform: Platform) -> Overview:
-    """What the records say now, of every pipeline that is configured or has batches."""
+def overview(platform: Platform, sight: Sight | None = None) -> Overview:
+    """What the records say now, of every pipeline that is configured or has batches; with `sight` of what it covers."""
     project = platform.project
     with transaction(platform.connection) as tx:
-        counted = records.counts(tx)
-        held = records.held(tx)
+        counted = records.counts(tx, sight)
+        held = [row for row in records.held(tx) if sight is None or sight.covers(row[1], row[5])]
         applied = records.applied_version(tx)
-        undelivered, stuck = notifications.undelivered(tx), events.stuck(tx)
-        overdue = late(tx, project)
+        undelivered = notifications.undelivered(tx, None if sight is None else sight.zones)
+        stuck = events.stuck(tx) if sight is None or sight.platform else []
+        overdue = [one for one in late(tx, project) if sight is None or sight.covers(one.zone)]
     states: dict[tuple[str, str], dict[str, int]] = {}
     moved: dict[tuple[str, str], datetime] = {}
     for zone, pipeline, state, count, last in counted:
         states.setdefault((zone, pipeline), {})[state] = count
         moved[zone, pipeline] = max(last, moved.get((zone, pipeline), last))
-    configured = {(zone.name, name) for zone in project.zones.values() for name in zone.pipelines}
+    known = project.zones.keys() if sight is None else project.zones.keys() & (sight.zones | sight.own)
+    configured = {(zone, name) for zone in known for name in project.zones[zone].pipelines}
     return Overview(
         project.title or project.name,
         project.version,

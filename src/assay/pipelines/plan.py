@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +70,15 @@ class Plan:
     def losing(self) -> tuple[str, ...]:
         """The words of the changes that take data away, each to be named explicitly."""
         return tuple(change.words for change in self.changes if change.effect == "lose")
+
+    def within(self, zones: Set[str], *, platform: bool) -> Plan:
+        """What of the plan concerns the zones, and with `platform` what concerns none."""
+        return replace(
+            self,
+            changes=tuple(change for change in self.changes if change.zone in zones),
+            access=tuple(one for one in self.access if (platform if one.zone is None else one.zone in zones)),
+            remarks=tuple(words for words in self.remarks if words.split("/")[1] in zones),
+        )
 
 
 def plan(platform: Platform) -> Plan:

@@ -104,7 +104,7 @@ class Platform:
         action: str,
         resource: str,
         *,
-        zone: str | None,
+        zone: str | None = None,
         outcome: Outcome = "done",
         by: str | None = None,
         **detail: Any,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from assay.catalog import misfits, progress, records
 from assay.catalog.misfits import Misfit
 from assay.catalog.progress import AtWork, Moving
 from assay.catalog.queue import MOVING
+from assay.catalog.sight import Sight
 from assay.flow import GATE, movement_from
 from assay.pipelines.platform import Platform
+from assay.stewardship.masking import Cells
 from assay.stores import ingress
 from assay.stores.database import transaction
 from assay.zones.project import Pipeline
@@ -59,16 +62,44 @@ class Progress:
         }
 
 
-def observed(platform: Platform, *, rested_seconds: float = 0) -> Progress:
-    """What the records and the ingress folders say now."""
+@dataclass(frozen=True)
+class Regard:
+    """What somebody may know of what is going on: whose batches, and which cells, by (zone, source)."""
+
+    sight: Sight
+    cells: Callable[[str, str], Cells]
+
+
+def observed(platform: Platform, *, rested_seconds: float = 0, regard: Regard | None = None) -> Progress:
+    """What the records and the ingress folders say now; with `regard` no more than it covers."""
+    sight = None if regard is None else regard.sight
     with transaction(platform.connection) as tx:
-        batches = progress.moving(tx, rested_seconds=rested_seconds)
+        batches = progress.moving(tx, rested_seconds=rested_seconds, sight=sight)
         workers = progress.at_work(tx)
-        strange = misfits.on_record(tx)
+        strange = [one for one in misfits.on_record(tx) if sight is None or sight.covers(one.zone)]
+    if regard is not None:
+        batches = [_without_cells(one, regard.cells(one.zone, one.source)) for one in batches]
+        workers = list(_in_sight(workers, {one.batch for one in batches}, regard.sight))
     not_fitting = {one.path for one in strange}
-    pipelines = [one for zone in platform.project.zones.values() for one in zone.pipelines.values()]
-    waiting = [_waiting(platform, one, not_fitting) for one in pipelines]
+    zones = [zone for zone in platform.project.zones.values() if sight is None or sight.covers(zone.name)]
+    waiting = [_waiting(platform, one, not_fitting) for zone in zones for one in zone.pipelines.values()]
     return Progress(tuple(batches), tuple(workers), tuple(strange), tuple(one for one in waiting if one.files))
+
+
+def _without_cells(one: Moving, cells: Cells) -> Moving:
+    """What went wrong, in words, can name a cell: it is told to those who see all of them."""
+    if one.failure is None or not cells.hidden:
+        return one
+    words = f"not shown: it may name cells that are {', '.join(sorted(cells.hidden))}"
+    return replace(one, failure={**one.failure, "what": words, "where": None, "expected": None})
+
+
+def _in_sight(workers: list[AtWork], batches: set[int], sight: Sight) -> Iterator[AtWork]:
+    """Services work for everybody; of the batches in work, and of the commands of others, only what is in sight."""
+    for one in workers:
+        works = one.batch in batches
+        if works or sight.platform or one.kind == "service":
+            yield one if works else replace(one, batch=None)
 
 
 def _waiting(platform: Platform, pipeline: Pipeline, not_fitting: set[str]) -> Waiting:

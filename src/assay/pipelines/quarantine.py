@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.catalog import records
+from assay.catalog.sight import Sight
 from assay.engines.duckdb import connect as engine_connect
 from assay.engines.duckdb import path_list, quoted
 from assay.errors import NotFound
 from assay.pipelines.landing import named_source
 from assay.pipelines.platform import Platform
 from assay.readers.locate import OWN_HEADER
+from assay.stewardship.masking import ALL, Cells
 from assay.stores.database import transaction
 from assay.stores.lake import quarantine
 
@@ -34,14 +36,18 @@ class SetAside:
     rows: int
 
 
-def listing(platform: Platform, zone: str | None = None) -> list[SetAside]:
-    """What stands aside in the zones, by batch and reason."""
+def listing(platform: Platform, zone: str | None = None, sight: Sight | None = None) -> list[SetAside]:
+    """What stands aside in the zones, by batch and reason; with `sight` of the batches that it covers."""
     found: list[SetAside] = []
-    names = {batch.id: batch for batch in records.batches(platform.connection, zone=zone)}
+    names = {batch.id: batch for batch in records.batches(platform.connection, zone=zone, sight=sight)}
     for one in platform.project.zones.values():
-        for source in one.sources.values() if zone in (None, one.name) else ():
+        if zone not in (None, one.name) or (sight is not None and one.name not in sight.zones | sight.own):
+            continue
+        for source in one.sources.values():
             columns = "_batch, _segment, _reason, count(*)"
             for number, segment, reason, rows in _ask(platform, source, columns, "GROUP BY ALL ORDER BY 1, 2, 3"):
+                if sight is not None and number not in names:
+                    continue
                 file = names[number].file_name if number in names else ""
                 found.append(SetAside(number, one.name, source.name, file, segment, reason, rows))
     return found
@@ -55,16 +61,22 @@ def reasons(platform: Platform, batch: Batch) -> list[SetAside]:
     return [SetAside(batch.id, batch.zone, source.name, batch.file_name, *row) for row in found]
 
 
-def rows_of(platform: Platform, number: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+def rows_of(
+    platform: Platform, number: int, cells: Cells = ALL
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """The rows of a batch that stand aside, under the headers of its file; the reason and the row stand last.
 
     Rows that the contract set aside carry the texts that were delivered, those that a rule set aside typed values.
+    Columns whose cells are not shown are masked, and have a header that no delivery is read by.
     """
     import json
 
     source = named_source(platform, records.batch(platform.connection, number))
     names = [field.name for field in source.contract.fields]
-    headers = [field.headers[0] or field.name for field in source.contract.fields]
+    headers = [
+        (field.headers[0] or field.name) if cells.shows(field.name) else f"{OWN_HEADER} {field.name}, masked"
+        for field in source.contract.fields
+    ]
     listed = ", ".join(quoted(name) for name in names)
     found = _ask(platform, source, f"{listed}, _raw, _reason, _sheet, _row", f"WHERE _batch = {number} ORDER BY _row")
     rows = []
@@ -72,18 +84,19 @@ def rows_of(platform: Platform, number: int) -> tuple[list[str], list[tuple[Any,
         if raw is not None:
             delivered = json.loads(raw)
             values = [delivered.get(name) for name in names]
+        values = [cells.value(name, value) for name, value in zip(names, values, strict=True)]
         rows.append((*values, reason, f"{sheet}!{row}" if sheet else row))
     return [*headers, f"{OWN_HEADER} reason", f"{OWN_HEADER} row"], rows
 
 
-def export(platform: Platform, number: int, into: Path) -> int:
+def export(platform: Platform, number: int, into: Path, cells: Cells = ALL) -> int:
     """Writes the rows of a batch that stand aside to a workbook; returns how many.
 
     The columns of ours are not read when the corrected workbook is delivered.
     """
     from assay.stewardship.workbook import write_rows
 
-    columns, rows = rows_of(platform, number)
+    columns, rows = rows_of(platform, number, cells)
     if not rows:
         raise NotFound(f"no row of batch {number} stands aside", next="assay quarantine list")
     with transaction(platform.connection) as tx:  # before the rows leave

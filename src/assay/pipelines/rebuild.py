@@ -6,9 +6,9 @@ takes the place of what stands in one transaction. The staging of a source is do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,14 @@ from assay.catalog import events, records
 from assay.errors import NotFound, Usage, nearest
 from assay.pipelines.anew import Anew, all_tables, made_anew
 from assay.pipelines.configurations import check_stores, under
-from assay.pipelines.difference import Difference
+from assay.pipelines.difference import Difference, masked_dangling, masked_differences
 from assay.pipelines.platform import Platform
 from assay.pipelines.replay import preview as replay_preview
 from assay.pipelines.replay import replay
 from assay.pipelines.review import BEYOND
 from assay.pipelines.run import Progress, Result, alone, check_applied
 from assay.pipelines.subscriptions import tell_published
+from assay.stewardship.masking import MASK, Cells
 from assay.stores.database import transaction
 from assay.stores.shadow_difference import Dangling
 
@@ -79,6 +80,18 @@ class Rebuilt:
             "rejected": [{"batch": number, "what": what} for number, what in self.rejected.items()],
             "dependents": [asdict(one) for one in self.dependents],
         }
+
+
+def masked(found: Rebuilt, cells: Callable[[str], Cells]) -> Rebuilt:
+    """What a rebuild would do, without cells that are not shown; `cells` is by store.name."""
+    _, _, dataset = found.dataset.partition(".")
+    refused = found.rejected if not cells(dataset).hidden else dict.fromkeys(found.rejected, MASK)
+    return replace(
+        found,
+        differences=masked_differences(found.differences, cells),
+        rejected=refused,
+        dependents=masked_dangling(found.dependents, cells),
+    )
 
 
 def dataset_of(platform: Platform, name: str) -> Dataset:

@@ -3,8 +3,8 @@ place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assay.batch import MOVES, Batch
@@ -14,7 +14,7 @@ from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected, Usage
 from assay.findings import Finding
 from assay.pipelines.configurations import check_stores, under
-from assay.pipelines.difference import Difference, staging_difference
+from assay.pipelines.difference import Difference, masked_differences, staging_difference
 from assay.pipelines.handles import permit
 from assay.pipelines.landing import Delivered, named_source, new_batch, period_of
 from assay.pipelines.movement import denormalize_again
@@ -24,6 +24,7 @@ from assay.pipelines.run import Progress, Result, alone, check_applied, work_off
 from assay.pipelines.trial import TableEffect, trial
 from assay.pipelines.worker import at_work
 from assay.security.principals import Segment
+from assay.stewardship.masking import Cells, masked_finding
 from assay.stewardship.verdict import verdict
 from assay.stores.database import Connection, transaction
 from assay.stores.draft import Draft
@@ -61,6 +62,15 @@ class Preview:
             "differences": [difference.to_dict() for difference in self.differences],
             "effects": [effect.to_dict() for effect in self.effects],
         }
+
+
+def masked(found: Preview, own: Cells, cells: Callable[[str], Cells]) -> Preview:
+    """What a replay would do, without cells that are not shown: `own` of the batch, `cells` by store.name."""
+    return replace(
+        found,
+        findings=tuple(masked_finding(one, own) for one in found.findings),
+        differences=masked_differences(found.differences, cells),
+    )
 
 
 def preview(

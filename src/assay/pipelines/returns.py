@@ -12,6 +12,7 @@ from assay.errors import Usage
 from assay.findings import Finding
 from assay.pipelines.check import check
 from assay.pipelines.platform import Platform
+from assay.stewardship.masking import ALL, Cells, masked_finding
 from assay.stewardship.report import Outcome, Report, report
 from assay.stewardship.returned import CELLS_MOST, Returned, return_file, suggested_name
 from assay.stores.database import transaction
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
     from assay.zones.project import Source
 
 
-def batch_report(platform: Platform, number: int, outcome: Outcome | None = None) -> Report:
-    """The report from what was recorded when the batch was judged; `outcome` says what became of it, if not now."""
+def batch_report(
+    platform: Platform, number: int, outcome: Outcome | None = None, cells: Cells = ALL
+) -> Report:
+    """The report from what was recorded when the batch was judged, with the cells that are shown.
+
+    `outcome` says what became of the batch, if not now.
+    """
     batch = records.batch(platform.connection, number)
-    findings = [finding for _, finding in records.findings(platform.connection, number)]
+    findings = [masked_finding(finding, cells) for _, finding in records.findings(platform.connection, number)]
     return _report(platform, batch, findings, outcome)
 
 

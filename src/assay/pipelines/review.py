@@ -6,13 +6,14 @@ in one transaction with the move.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from assay.batch import Batch, Profile, State, Tally
 from assay.catalog import events, queue, records
-from assay.errors import Denied, NotFound, Usage
+from assay.catalog.sight import Sight
+from assay.errors import NotFound, Usage
 from assay.findings import Finding
 from assay.pipelines import observe
 from assay.pipelines.landing import named_source
@@ -21,6 +22,7 @@ from assay.pipelines.run import Progress, Result, check_applied, turn, work_off
 from assay.pipelines.trial import SampleRows, TableEffect, sample, trial
 from assay.pipelines.worker import at_work
 from assay.stewardship.evidence import Evidence, changed
+from assay.stewardship.masking import Cells, masked_finding, masked_profile, masked_tally
 from assay.stewardship.reminders import Due, Waiting, due
 from assay.stewardship.verdict import Held, verdict
 from assay.stores.database import Connection, transaction
@@ -46,6 +48,10 @@ class WaitingBatch:
     reminders: int
     escalated_to: tuple[str, ...]
     replaced_by: int | None
+
+    def is_for(self, name: str) -> bool:
+        """Whether it waits for somebody of that name."""
+        return name in (*self.stewards, *self.escalated_to)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -99,13 +105,12 @@ class Review:
         }
 
 
-def waiting(platform: Platform, *, zone: str | None = None, mine: bool = False) -> list[WaitingBatch]:
-    """The batches that wait for a steward, the longest first; `mine`: those that the one who asks may decide on."""
+def waiting(platform: Platform, *, zone: str | None = None, sight: Sight | None = None) -> list[WaitingBatch]:
+    """The batches that wait for a steward, the longest first; with `sight` those that it covers."""
     with transaction(platform.connection) as tx:
         now = _now(tx)
-        found = [_waiting(platform, tx, batch, now) for batch in records.batches(tx, zone=zone, states=("held",))]
-    if mine:
-        found = [one for one in found if _is_for(one, gate_of(platform, one.batch), platform.actor)]
+        held = records.batches(tx, zone=zone, states=("held",), sight=sight)
+        found = [_waiting(platform, tx, batch, now) for batch in held]
     return sorted(found, key=lambda one: (one.since, one.batch.id))
 
 
@@ -134,6 +139,24 @@ def review(platform: Platform, number: int) -> Review:
         sample(platform, batch, source),
         effects,
         refusal,
+    )
+
+
+def masked(found: Review, cells: Cells) -> Review:
+    """The review with the cells that are shown."""
+    rows = tuple(
+        tuple(value if name == "row" else cells.value(name, value) for name, value in
+              zip(found.sample.columns, row, strict=True))
+        for row in found.sample.rows
+    )  # fmt: skip
+    return replace(
+        found,
+        findings=tuple((segment, masked_finding(one, cells)) for segment, one in found.findings),
+        tallies=tuple(masked_tally(one, cells) for one in found.tallies),
+        profile=None if found.profile is None else masked_profile(found.profile, cells),
+        history=tuple((one, file, period, masked_profile(was, cells)) for one, file, period, was in found.history),
+        sample=replace(found.sample, rows=rows),
+        refusal="its words may name cells that you may not see" if found.refusal and cells.hidden else found.refusal,
     )
 
 
@@ -169,21 +192,12 @@ def decide(
 ) -> Result:
     """Releases or rejects a held batch, and takes a released one on.
 
-    `evidence` is the fingerprint of what the steward was shown; the one of now where it is left out. Raises `Usage`
-    when the evidence has changed since or the batch was replaced, `Denied` when it was delivered by the one who
-    decides (four eyes).
+    `evidence` is the fingerprint of what the steward was shown; the one of now where it is left out. Whether he may
+    decide, four eyes among it, the policies say (`door`). Raises `Usage` when the evidence has changed since or the
+    batch was replaced.
     """
     check_applied(platform)
     batch = _held(platform, number)
-    resource = f"batch/{number}"
-    if gate_of(platform, batch).four_eyes and batch.delivered_by == platform.actor:
-        with transaction(platform.connection) as tx:
-            platform.record(
-                tx, decision, resource, zone=batch.zone, outcome="deny", reason=reason, why="delivered by the actor"
-            )
-        raise Denied(
-            f"{platform.actor} delivered batch {number} and cannot decide on it", next="ask another steward"
-        )
     shown = evidence or evidence_of(platform, platform.connection, batch).fingerprint
     after: Literal["released", "rejected"] = "released" if decision == "release" else "rejected"
     with transaction(platform.connection) as tx:
@@ -195,6 +209,7 @@ def decide(
         records.move(tx, number, "held", after)
         events.add(tx, after, batch=batch, body={"by": platform.actor, "reason": reason, "evidence": shown})
         queue.announce(tx)
+        resource = f"batch/{number}"
         platform.record(tx, decision, resource, zone=batch.zone, outcome="allow", reason=reason, evidence=shown)
     observe.decided(batch, after, platform.actor)
     with at_work(platform) as worker:
@@ -293,12 +308,6 @@ def _as_waiting(platform: Platform, tx: Connection, batch: Batch) -> Waiting:
         max((int(event.body["step"]) for event in told if event.kind == "reminded"), default=0),
         any(event.kind == "escalated" for event in told),
     )
-
-
-def _is_for(one: WaitingBatch, gate: Gate, actor: str) -> bool:
-    if gate.four_eyes and one.batch.delivered_by == actor:
-        return False
-    return actor in (*one.stewards, *one.escalated_to)
 
 
 def _now(connection: Connection) -> datetime:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.catalog import records
-from assay.engines.sql import Made, column_lineage, condition_of, trace_rows
-from assay.errors import Misconfigured, Usage
+from assay.engines.sql import Made, column_lineage, condition_columns, condition_of, trace_rows
+from assay.errors import Denied, Misconfigured, Usage
 from assay.pipelines import refresh
 from assay.pipelines.names import tables, zone_of
+from assay.stewardship.masking import Cells
 from assay.stores.operational import PROVENANCE
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: How many rows a trace shows, unless told otherwise.
 ROWS_SHOWN = 50
+
+#: The columns that say where a row stands, and hold no cell.
+_PLACE = frozenset({"_batch", "_sheet", "_row", "_source"})
 
 #: What a row of a store that was delivered, not made, can be traced by itself.
 DELIVERED = ("readable", "staging", "quarantine", "operational")
@@ -43,6 +47,10 @@ class Origins:
     others: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
 
+    def places(self) -> Origins:
+        """Where the rows stood in their files, without the rows."""
+        return replace(self, columns=self.columns[:3], rows=tuple(row[:3] for row in self.rows))
+
 
 def origins(
     platform: Platform,
@@ -52,18 +60,19 @@ def origins(
     *,
     table: str | None = None,
     limit: int | None = ROWS_SHOWN,
+    cells: Callable[[str], Cells] | None = None,
 ) -> Origins:
     """The delivered rows behind the rows of a dataset that keep the condition `where`.
 
-    An analytical row leads to the rows of the table that its SQL reads first, or of `table`. Raises `Usage` for a
-    dataset that does not exist and for SQL that cannot be followed, saying why.
+    An analytical row leads to the rows of the table that its SQL reads first, or of `table`. `cells` says of a dataset
+    of the zone which cells are shown; the others are masked. Raises `Usage` for a dataset that does not exist and for
+    SQL that cannot be followed, saying why; `Denied` for a condition on cells that are not shown.
     """
     from assay.pipelines.query import ask
 
-    store, _, name = dataset.partition(".")
-    chosen = zone_of(platform.project, zone, dataset)
-    if store not in (*DELIVERED, "analytical") or name not in tables(chosen, store):
-        raise _unknown(chosen, dataset)
+    chosen, store, _ = traced(platform.project, dataset, zone)
+    if cells is not None and where is not None:
+        _check_condition(dataset, where, cells(dataset))
     if store == "analytical":
         found = _derived(platform.project, chosen, dataset, where, table)
     else:
@@ -75,6 +84,12 @@ def origins(
         f"FROM ({found.text}) AS found ORDER BY _batch, _sheet, _row" + (f" LIMIT {int(limit)}" if limit else "")
     )
     columns, rows = ask(platform, statement, chosen.name)
+    if cells is not None:
+        shown = cells(found.table)
+        rows = [
+            (*row[:4], *(shown.value(name, value) for name, value in zip(columns[4:], row[4:], strict=True)))
+            for row in rows
+        ]
     return Origins(
         dataset=dataset,
         table=found.table,
@@ -85,6 +100,29 @@ def origins(
         others=found.others,
         closed=found.closed,
     )
+
+
+def traced(project: Project, dataset: str, zone: str | None) -> tuple[Zone, str, str]:
+    """Zone, store and name of a dataset that can be traced; raises `Usage` for one that is not there."""
+    store, _, name = dataset.partition(".")
+    chosen = zone_of(project, zone, dataset)
+    if store not in (*DELIVERED, "analytical") or name not in tables(chosen, store):
+        raise _unknown(chosen, dataset)
+    return chosen, store, name
+
+
+def _check_condition(dataset: str, where: str, cells: Cells) -> None:
+    """A condition tells by its rows what stands in the cells that it names."""
+    try:
+        named = condition_columns(tuple(dataset.split(".")), where, Path("your condition"))
+    except Misconfigured as error:
+        raise Usage(error.what, where=error.where, expected=error.expected) from error
+    hidden = sorted(name for name in named - _PLACE if not cells.shows(name))
+    if hidden:
+        raise Denied(
+            f"the condition names {', '.join(hidden)}, whose cells you may not see", where=dataset,
+            expected="a condition on columns that you see", next="ask the owner of the zone",
+        )  # fmt: skip
 
 
 def row_origins(
@@ -169,10 +207,7 @@ def column_origins(project: Project, dataset: str, zone: str | None) -> list[Col
 
     Columns that only choose rows (WHERE, ON, GROUP BY) are no part of a value and are left out.
     """
-    store, _, name = dataset.partition(".")
-    chosen = zone_of(project, zone, dataset)
-    if store not in (*DELIVERED, "analytical") or name not in tables(chosen, store):
-        raise _unknown(chosen, dataset)
+    chosen, store, name = traced(project, dataset, zone)
     following = _Following(project, chosen)
     fields = _fields(chosen, store, name)
     return [

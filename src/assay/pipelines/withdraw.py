@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch
 from assay.catalog import events, records
 from assay.errors import Usage
 from assay.pipelines.anew import Anew, all_tables, made_anew
-from assay.pipelines.difference import Difference
+from assay.pipelines.difference import Difference, masked_dangling, masked_differences
 from assay.pipelines.landing import named_source, pipeline_of
 from assay.pipelines.movement import leave_staging
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Progress, alone
 from assay.pipelines.subscriptions import tell_published
+from assay.stewardship.masking import Cells
 from assay.stores.database import transaction
 from assay.stores.shadow_difference import Dangling
 
@@ -56,6 +57,15 @@ class Withdrawal:
             "later": [{"batch": number, "rows": rows} for number, rows in sorted(self.later.items())],
             "publications": [{"publication": name, "subscribers": list(z)} for name, z in self.publications.items()],
         }
+
+
+def masked(found: Withdrawal, cells: Callable[[str], Cells]) -> Withdrawal:
+    """What a withdrawal would do, without cells that are not shown; `cells` is by store.name."""
+    return replace(
+        found,
+        differences=masked_differences(found.differences, cells),
+        dependents=masked_dangling(found.dependents, cells),
+    )
 
 
 def preview(platform: Platform, numbers: Sequence[int], progress: Progress | None = None) -> Withdrawal:

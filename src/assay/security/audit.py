@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -95,7 +95,7 @@ def head(connection: Connection) -> tuple[int, str]:
 def entries(
     connection: Connection,
     *,
-    zone: str | None = None,
+    zones: Iterable[str] | None = None,
     actor: str | None = None,
     action: str | None = None,
     outcome: str | None = None,
@@ -103,19 +103,33 @@ def entries(
     until: datetime | None = None,
     limit: int,
 ) -> list[Recorded]:
-    """Entries, the newest first; `since` is the earliest time, `until` the first that is too late."""
-    conditions = {
-        "zone = %s": zone, "actor = %s": actor, "action = %s": action, "outcome = %s": outcome,
+    """Entries, the newest first, of all or of those that concern some zones.
+
+    `since` is the earliest time, `until` the first that is too late. An entry about several zones tells of those
+    alone that were asked for.
+    """
+    chosen = None if zones is None else sorted(zones)
+    conditions: dict[str, Any] = {
+        "(zone = ANY(%s) OR (zone IS NULL AND detail -> 'zones' ?| %s))": None if chosen is None else (chosen, chosen),
+        "actor = %s": actor, "action = %s": action, "outcome = %s": outcome,
         "at >= %s": since, "at < %s": until,
     }  # fmt: skip
     asked = {condition: value for condition, value in conditions.items() if value is not None}
     where = " AND ".join(["true", *asked])
+    values = [one for value in asked.values() for one in (value if isinstance(value, tuple) else (value,))]
     found = connection.execute(
         "SELECT seq, at, actor, action, resource, outcome, zone, detail FROM assay.audit "
         f"WHERE {where} ORDER BY seq DESC LIMIT %s".encode(),
-        (*asked.values(), limit),
+        (*values, limit),
     )
-    return [Recorded(*row) for row in found]
+    return [_about(Recorded(*row), chosen) for row in found]
+
+
+def _about(entry: Recorded, zones: list[str] | None) -> Recorded:
+    if zones is None or entry.zone is not None:
+        return entry
+    told = [name for name in entry.detail["zones"] if name in zones]
+    return replace(entry, detail={**entry.detail, "zones": told})
 
 
 def chain(connection: Connection, *, after: int | None = None) -> Iterator[dict[str, Any] | Unreadable]:

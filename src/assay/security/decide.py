@@ -26,6 +26,7 @@ class Context:
     delivered_by_self: bool | None = None
     held: bool | None = None
     field_class: FieldClass | None = None
+    four_eyes: bool | None = None
 
 
 NO_CONTEXT = Context()
@@ -109,6 +110,8 @@ def _circumstances(context: Context, within_token: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"within_token": within_token}
     if context.delivered_by_self is not None:
         told["delivered_by_self"] = context.delivered_by_self
+    if context.four_eyes is not None:
+        told["four_eyes"] = context.four_eyes
     if context.held is not None:
         told["held"] = context.held
     if context.field_class is not None:

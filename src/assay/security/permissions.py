@@ -69,7 +69,9 @@ COMMANDS: Final = {
     "init": _of(why=_OWN_FILES),
     "schema": _of(why=_OWN_FILES),
     "plan": _of(("view_configuration", "Zone"), filtered=True),
-    "apply": _of(("apply", "Zone"), why="of every zone that the plan changes"),
+    "apply": _of(
+        ("apply", "Zone"), why="of every zone that the plan changes; assay.yaml and new zones need operate besides"
+    ),
     "zone explain": _of(("view_configuration", "Zone")),
     "contract infer": _of(why=_OWN_FILES),
     "contract diff": _of(why=_OWN_FILES),
@@ -81,7 +83,7 @@ COMMANDS: Final = {
     "status": _of(("inspect", "Zone"), filtered=True),
     "batch list": _of(("inspect", "Zone"), filtered=True),
     "batch show": _of(("inspect", "Zone"), why="the cells of findings need see besides"),
-    "batch return": _of(("return_file", "Zone")),
+    "batch return": _of(("return_file", "Zone"), why="of a file that another delivered, see of all its cells besides"),
     "review list": _of(("inspect", "Zone"), filtered=True),
     "review show": _of(("inspect", "Zone"), ("read", "Dataset"), why="the cells of findings and rows need see besides"),
     "review release": _of(("decide", "Zone")),
@@ -91,7 +93,7 @@ COMMANDS: Final = {
     "quarantine export": _of(("inspect", "Zone"), ("read", "Dataset"), why="cells need see besides"),
     "replay": _of(("run", "Zone")),
     "rebuild": _of(("run", "Zone")),
-    "withdraw": _of(("decide", "Zone")),
+    "withdraw": _of(("decide", "Zone"), why="also of what he delivered himself: taking it back approves nothing"),
     "sql": _of(("read", "Dataset"), why="or Publication, for every table named; cells need see besides"),
     "lineage": _of(("trace", "Dataset"), why="the rows that --where finds need read, their cells see"),
     "maintain": _of(("operate", "Platform")),

@@ -10,7 +10,7 @@ from assay.engines.sql.lineage import column_lineage, identity_columns, output_c
 from assay.engines.sql.parse import ALLOWED, STORES, Parts, Reference, Schema, names_read, parse, references
 from assay.engines.sql.provenance import with_provenance
 from assay.engines.sql.refresh import Driving, ForeignKeys, Hop, JoinedTable, Tables, refresh_proof
-from assay.engines.sql.trace import Made, Traced, condition_of, trace_rows
+from assay.engines.sql.trace import Made, Traced, condition_columns, condition_of, trace_rows
 
 __all__ = [
     "ALLOWED",
@@ -26,6 +26,7 @@ __all__ = [
     "Tables",
     "Traced",
     "column_lineage",
+    "condition_columns",
     "condition_of",
     "identity_columns",
     "names_read",

@@ -95,6 +95,17 @@ def condition_of(dataset: Parts, condition: str, path: Path) -> exp.Expr:
     return cast(exp.Expr, where.this)
 
 
+def condition_columns(dataset: Parts, condition: str, path: Path) -> frozenset[str]:
+    """The columns that a condition on a dataset names; raises `Misconfigured` where it asks other tables, too."""
+    found = condition_of(dataset, condition, path)
+    inner = found.find(exp.Query, exp.Table)
+    if inner is not None:
+        refuse("this asks more than the dataset's own columns", path, inner, expected="a condition such as: amount < 0")
+    if found.find(exp.Star) is not None:
+        return frozenset({"*"})
+    return frozenset(column.name.lower() for column in found.find_all(exp.Column))
+
+
 def _condition(dataset: Parts, condition: str | None) -> str:
     if condition is None:
         return "true"

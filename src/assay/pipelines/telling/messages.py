@@ -1,6 +1,6 @@
 """The facts of an event as plain values, of which templates make a message.
 
-They hold what reports show: values of sensitive fields appear as their shape only.
+They hold what reports show, and of that only cells that are internal at most.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from assay.batch import Batch
 from assay.catalog import records
 from assay.catalog.events import Event, of_batch
 from assay.pipelines.returns import batch_report
+from assay.security.classes import classes_of
+from assay.stewardship.masking import Cells
 from assay.stewardship.report import Outcome, shown
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def _batch_facts(batch: Batch) -> dict[str, Any]:
 def _report(platform: Platform, event: Event) -> Report:
     """The report as of the event: the batch may have gone on since."""
     assert event.batch is not None
-    made = batch_report(platform, event.batch, _OUTCOMES[event.kind])
+    made = batch_report(platform, event.batch, _OUTCOMES[event.kind], _leaving(platform, event))
     if made.dataset is not None:
         return made
     # Without the contract nothing says which fields are sensitive.
@@ -111,6 +113,15 @@ def _report(platform: Platform, event: Event) -> Report:
         for group in made.groups
     )
     return replace(made, groups=groups)
+
+
+def _leaving(platform: Platform, event: Event) -> Cells:
+    """A message leaves the platform, to whomever: it shows cells that are internal at most."""
+    zone = platform.project.zones.get(event.zone or "")
+    batch = records.batch(platform.connection, event.batch or 0)
+    source = zone.sources.get(batch.source) if zone else None
+    fields = {} if source is None else {field.name: classes_of(field) for field in source.contract.fields}
+    return Cells(fields, frozenset({"public", "internal"}))
 
 
 def _held_since(platform: Platform, event: Event) -> str | None:
