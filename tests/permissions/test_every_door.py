@@ -39,7 +39,7 @@ stewards: [steward@example.org]
 engineers: [engineer@example.org]
 analysts: [analyst@example.org]
 auditors: [auditor@example.org]
-publications: {goods: {dataset: operational.goods}}
+publications: {{goods: {{dataset: operational.goods}}}}
 """
 #: Which dataset of the shop a command asks about.
 DATASETS = {
@@ -49,7 +49,7 @@ DATASETS = {
 #: What the call asks for beside its row: a condition needs to read.
 BESIDES = {"lineage": [permissions.Need("read", "Dataset")]}
 #: What everybody may for himself, and the calls do; the first token is the owner's.
-FOR_ONESELF = {"token create", "token list", "subscription request"}
+FOR_ONESELF = {"token create", "token list", "subscription request", "subscription list"}
 OF_THE_OWNER = {"access explain", "token revoke"}
 #: `tests/serving` holds it.
 ELSEWHERE = {"sql"}
@@ -97,7 +97,9 @@ def allowed(name: str, who: str) -> bool:
 def refused(result: Result) -> bool:
     """Whether the door said no, or that there is no such batch."""
     error = result.exception
-    return isinstance(error, Denied) or (isinstance(error, NotFound) and error.what.startswith(("there is no", "nobody publishes")))
+    if isinstance(error, NotFound):
+        return error.what.startswith(("there is no", "nobody publishes"))
+    return isinstance(error, Denied)
 
 
 EMPTY: dict[str, Callable[[object], bool]] = {

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from assay.catalog import events, records, upkeep
 from assay.errors import Misconfigured, Unavailable
 from assay.pipelines import walls
-from assay.pipelines.grants import verify
 from assay.pipelines.platform import Platform
 from assay.pipelines.published import concerned
 from assay.pipelines.subscriptions import follow, record_changes
@@ -128,8 +127,12 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     identity = upkeep.identity(platform.connection)
     if identity is not None:
         claim(platform.data, identity)
-    with suppress(Unavailable):  # what could not be tried now the service tries soon
-        verify(platform, [one for one in asked if one.state == "granted"])
+    granted = [one for one in asked if one.state == "granted"]
+    if granted:
+        from assay.pipelines.grants import verify
+
+        with suppress(Unavailable):  # what could not be tried now the service tries soon
+            verify(platform, granted)
     for folder in folders:  # only now: until the commit a failure must find every file where it was
         shutil.rmtree(folder, ignore_errors=True)
     return found

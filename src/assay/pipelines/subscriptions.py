@@ -19,11 +19,11 @@ from assay.errors import NotFound, nearest
 from assay.pipelines.platform import Platform
 from assay.security.classes import WITHIN, FieldClass, classes_of
 from assay.security.mask_keys import mask_key
-from assay.segments.relations import NotGranted, Sight, check_granted
 from assay.stores.database import Connection
 
 if TYPE_CHECKING:
     from assay.batch import Batch
+    from assay.segments.relations import Sight
     from assay.zones.project import Project, Publication, Sql, Zone
 
 #: Who decides where zone.yaml does.
@@ -80,6 +80,8 @@ def settle(
     _tell(tx, found)
     if after == "granted" and found.kind == "zone":
         # Its batches that wait for just this need nobody to send them on.
+        from assay.segments.relations import NotGranted
+
         queue.take_up_failed(tx, found.subscriber, NotGranted.__name__)
     return found
 
@@ -219,6 +221,8 @@ def hash_key(project: Project, publication: Publication) -> bytes:
 
 def sight_of(platform: Platform, zone: Zone) -> Sight:
     """What the SQL of a zone is shown of other zones now."""
+    from assay.segments.relations import Sight
+
     if not zone.subscriptions:
         return Sight()
     project = platform.project
@@ -236,6 +240,8 @@ def check_still(tx: Connection, zone: Zone, statements: Iterable[Sql]) -> None:
     """
     named = publications_read(statements)
     if named:
+        from assay.segments.relations import check_granted
+
         states = kept.standing(tx, "zone", zone.name, keep=True)
         for publication in named:
             check_granted(zone.name, publication, states)
