@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from assay.errors import Misconfigured, nearest
+from assay.zones.access import Mask
 from assay.zones.gate import SPAN_PATTERN, WORDS, Gate, Steward, span
 from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
 from assay.zones.schedule import check_schedule
@@ -262,6 +263,28 @@ class SubscriptionFile(Strict):
     purpose: str = Field(description="What for.")
 
 
+class AccessFile(Strict):
+    """What a role is shown of a dataset that it reads."""
+
+    role: ZoneRole = Field(description="The role.")
+    dataset: str = Field(
+        description="<store>.<table>; the stores are readable, staging, quarantine, operational and analytical.",
+        pattern=r"^(readable|staging|quarantine|operational|analytical)\.[a-z][a-z0-9_]*$",
+    )
+    rows: str | None = Field(
+        None, description="A condition in SQL over the table's columns; rows that do not keep it are not shown."
+    )
+    masks: dict[str, Mask] = Field(
+        {}, description="Columns whose cells are masked: partial, hash, redact or null."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> AccessFile:
+        if self.rows is None and not self.masks:
+            raise ValueError("`rows` or `masks`, or both")
+        return self
+
+
 class ZoneFile(Strict):
     """zone.yaml"""
 
@@ -277,6 +300,7 @@ class ZoneFile(Strict):
     auditors: list[str] = Field([], description="Who sees what was done and decided, and no data.")
     publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
     subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
+    access: list[AccessFile] = Field([], description="Rows and cells that a role is not shown, or shown masked.")
     notify: list[NotifyFile] = Field([], description="Who is told of what happens in the zone.")
     retention: RetentionFile = Field(default=RetentionFile(), description="How long its stores keep what is there.")
 
