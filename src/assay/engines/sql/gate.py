@@ -20,7 +20,7 @@ from sqlglot.errors import SqlglotError
 
 from assay.engines.sql.functions import function_name
 from assay.engines.sql.parse import Parts, is_cte
-from assay.engines.pure_functions import AGGREGATES, PURE, PURE_TABLES
+from assay.engines.pure_functions import AGGREGATES, PURE, PURE_TABLES, REFUSED
 from assay.errors import Misconfigured, Usage
 
 #: Longer questions, and those nested deeper, are not read.
@@ -55,7 +55,7 @@ _WORDS: Final = {
     "TableSample": "a sample of rows", "HistoricalData": "an earlier state of a table", "Placeholder": "a parameter",
     "Parameter": "a parameter", "SessionParameter": "a setting", "Into": "SELECT INTO", "Lock": "a lock of rows",
 }  # fmt: skip
-#: SQLGlot's own names for what the engine calls otherwise.
+#: How functions begin that SQLGlot knows as readers of files.
 _READING: Final = ("read", "scan")
 
 
@@ -141,7 +141,7 @@ def condition(text: str, columns: frozenset[str], path: Path, line: int | None =
     """
     expected = "a condition over columns of the table: " + ", ".join(sorted(columns))
     try:
-        asked = question(f"SELECT 1 AS kept WHERE ({text})")
+        asked = question(f"SELECT 1 AS kept WHERE {text}")
         query = cast(exp.Select, _parsed(asked.text))
     except Usage as error:
         raise Misconfigured(f"rows: {error.what}", file=path, line=line, expected=expected) from None
@@ -217,7 +217,7 @@ def _check(text: str, node: exp.Expr) -> None:
             _refuse_function(text, node, name or "this function")
     elif isinstance(node, exp.Func) and type(node).__name__ not in _NODES:
         name = function_name(node)
-        if name.startswith(_READING) or name.endswith("_scan"):
+        if name.startswith(_READING) or name.endswith("_scan") or name in REFUSED:
             _refuse_function(text, node, name)
     elif type(node).__name__ not in _NODES and not isinstance(node, exp.Func):
         kind = type(node).__name__
