@@ -41,7 +41,9 @@ SALT = f"3,2025-01-09,salt,-8471.00,{CANARY} refund\n"
 ELSEWHERE = f"{CANARY}-9,2025-03-09,tea,-8472.00,{CANARY} annex\n"
 
 
-def hiding(new_shop: Callable[[], Shop], *, salt: str = SALT, note: str = f"{CANARY} gift", annex: str = ELSEWHERE) -> Shop:
+def hiding(
+    new_shop: Callable[[], Shop], *, salt: str = SALT, note: str = f"{CANARY} gift", annex: str = ELSEWHERE
+) -> Shop:
     """The platform, with files taken to the end in both zones; what is hidden can be chosen."""
     shop = new_shop()
     shop.write("zones/shop/zone.yaml", ZONE)

@@ -139,7 +139,8 @@ def opened(
 ) -> Iterator[Platform]:
     """Starts what the target needs, connects, and brings the metadata tables up to date.
 
-    `user` acts where it is given; else who the target's identity says, by `token` where one is given. Raises `Denied` where nobody is logged in.
+    `user` acts where it is given; else who the target's identity says, by `token` where one is given. Raises `Denied`
+    where nobody is logged in.
     """
     from assay.catalog.migrate import HEAD, current, migrate
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import Unavailable, Usage
 
 if TYPE_CHECKING:
-    import pandas
-    import polars
     import pyarrow as pa
 
 #: The engine's type that Arrow knows as a decimal only.
@@ -72,11 +70,11 @@ class Answer:
 
         return pa.Table.from_batches(list(self.batches()), self.schema)
 
-    def polars(self) -> polars.DataFrame:
+    def polars(self) -> Any:
         """All rows as a Polars frame; Polars must be installed."""
-        return _installed("polars").from_arrow(self.arrow())  # type: ignore[no-any-return]
+        return _installed("polars").from_arrow(self.arrow())
 
-    def pandas(self) -> pandas.DataFrame:
+    def pandas(self) -> Any:
         """All rows as a pandas frame; pandas must be installed."""
         _installed("pandas")
         return self.arrow().to_pandas()

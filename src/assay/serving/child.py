@@ -98,11 +98,10 @@ class _Spare:
         self._stack.close()
 
     def make(self) -> None:
+        limits = self._limits
         self._stack.close()
         self._engine = self._stack.enter_context(
-            connect(
-                Path(self._limits["scratch"]), memory_limit=self._limits["memory_limit"], threads=self._limits["threads"]
-            )
+            connect(Path(limits["scratch"]), memory_limit=limits["memory_limit"], threads=limits["threads"])
         )
 
     def taken(self) -> Engine:

@@ -18,13 +18,13 @@ from assay.engines.duckdb import Engine
 from assay.engines.duckdb import connect as engine_connect
 from assay.engines.sql import Parts
 from assay.engines.sql.gate import Place, Question, WrittenTable, question
-from assay.errors import Denied, NotFound, Usage
+from assay.errors import NotFound, Usage
 from assay.pipelines.platform import Platform, opened
+from assay.security.mask_keys import mask_key
 from assay.security.principals import User
 from assay.security.world import World, world_of
 from assay.serving.answer import Answer
 from assay.serving.listing import at_once, columns, listed
-from assay.serving.mask_keys import mask_key
 from assay.serving.names import Names, described, lists_tables
 from assay.serving.process import Limits, Process
 from assay.serving.relations import Preparation, attach

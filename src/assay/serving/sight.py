@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assay.engines.duckdb import quoted
-from assay.engines.sql.gate import condition
+from assay.engines.masks import masked
+from assay.engines.sql import row_condition
 from assay.pipelines.names import columns, tables
 from assay.security.classes import FieldClass
 from assay.security.decide import decide, seen_classes
 from assay.security.principals import User
 from assay.security.resources import PUBLISHED, Resource, dataset, publication
 from assay.security.world import World
-from assay.serving.masks import masked
-from assay.zones.access import MASKS, Mask, RoleAccess
+from assay.zones.access import RoleAccess
+from assay.zones.masks import MASKS, Mask
 from assay.zones.types import FieldType
 
 if TYPE_CHECKING:
@@ -173,9 +175,14 @@ def _parts(
         rows = None
         if role in said:
             masks.update(said[role].masks)
-            rows = None if said[role].rows is None else row_condition(said[role], zone, shown)
+            rows = _condition(said[role], zone.path, frozenset(one.name for one in shown))
         parts.append(Part(rows, masks))
     return tuple(parts)
+
+
+@lru_cache(4096)
+def _condition(access: RoleAccess, path: Path, columns: frozenset[str]) -> str | None:
+    return None if access.rows is None else row_condition(access.rows, columns, path, access.line)
 
 
 def _unseen(shown: tuple[Column, ...], seen: frozenset[FieldClass]) -> dict[str, Mask]:
@@ -189,15 +196,6 @@ def _alone(world: World, user: User, role: str, zone: Zone) -> World:
 
 def _plain(user: User) -> User:
     return User(user.name, scope=user.scope)
-
-
-def row_condition(access: RoleAccess, zone: Zone, shown: Iterable[Column]) -> str:
-    """The condition of an entry as the engine gets it.
-
-    Raises `Misconfigured` for one that is not a condition over these columns.
-    """
-    assert access.rows is not None
-    return condition(access.rows, frozenset(one.name for one in shown), zone.path, access.line)
 
 
 def _kept(part: Part) -> str:

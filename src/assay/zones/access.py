@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assay.errors import nearest
-from assay.zones.types import TypeKind
+from assay.zones.masks import FITS, Mask
 
 if TYPE_CHECKING:
     from assay.zones.contract import Field
     from assay.zones.project import Zone
-
-Mask = Literal["partial", "hash", "redact", "null"]
-
-#: The masks, from the one that shows most to the one that shows least.
-MASKS: Final[tuple[Mask, ...]] = ("partial", "hash", "redact", "null")
-#: Which types a mask keeps: a masked column has the type that it had, so that SQL over it goes on to fit.
-FITS: Final[Mapping[Mask, frozenset[TypeKind] | None]] = {
-    "partial": frozenset({"string"}),
-    "hash": frozenset({"string", "integer"}),
-    "redact": None,
-    "null": None,
-}
 
 
 class Problems(Protocol):
@@ -42,7 +30,7 @@ class RoleAccess:
     store: str
     table: str
     rows: str | None
-    masks: Mapping[str, Mask]
+    masks: Mapping[str, Mask] = field(hash=False)
     line: int | None = None
 
     @property

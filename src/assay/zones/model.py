@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 from assay.errors import Misconfigured, nearest
-from assay.zones.access import Mask
 from assay.zones.gate import SPAN_PATTERN, WORDS, Gate, Steward, span
 from assay.zones.limits import SIZE_PATTERN, Limits, size_bytes
+from assay.zones.masks import Mask
 from assay.zones.schedule import check_schedule
 from assay.zones.yaml import Document
 

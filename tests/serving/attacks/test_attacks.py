@@ -71,7 +71,8 @@ def test_after_all_of_them_the_connection_answers(connection: Connection) -> Non
 def test_a_stranger_is_told_the_same_of_what_is_there_and_what_is_not(hidden: Shop) -> None:
     with as_user(hidden, STRANGER) as platform, Connection(platform) as connection:
         told = set()
-        for name in ("shop.operational.sale", "shop.operational.sell", "shpo.operational.sale", "annex.published.codes"):
+        names = ("shop.operational.sale", "shop.operational.sell", "shpo.operational.sale", "annex.published.codes")
+        for name in names:
             said, error = _asked(connection, f"SELECT * FROM {name}")
             assert isinstance(error, Denied)
             told.add(said.replace(name, "NAME"))
@@ -79,7 +80,9 @@ def test_a_stranger_is_told_the_same_of_what_is_there_and_what_is_not(hidden: Sh
         assert list(connection.sql("SHOW TABLES").rows()) == []
 
 
-def test_every_function_that_makes_rows_is_refused_unless_it_is_on_the_list(connection: Connection, tmp_path: Path) -> None:
+def test_every_function_that_makes_rows_is_refused_unless_it_is_on_the_list(
+    connection: Connection, tmp_path: Path
+) -> None:
     from assay.engines.duckdb import connect
     from assay.engines.pure_functions import PURE_TABLES
 

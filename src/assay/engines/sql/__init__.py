@@ -5,6 +5,7 @@ followed is refused by name, with the file and the line, instead of being guesse
 are compared and returned in lower case, as DuckDB ignores their case.
 """
 
+from assay.engines.sql.condition import row_condition
 from assay.engines.sql.lineage import column_lineage, identity_columns, output_columns
 from assay.engines.sql.parse import ALLOWED, STORES, Parts, Reference, Schema, names_read, parse, references
 from assay.engines.sql.provenance import with_provenance
@@ -32,6 +33,7 @@ __all__ = [
     "parse",
     "references",
     "refresh_proof",
+    "row_condition",
     "trace_rows",
     "with_provenance",
 ]

@@ -10,18 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Final, NoReturn, cast
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from assay.engines.pure_functions import PURE, PURE_TABLES, REFUSED
 from assay.engines.sql.functions import function_name
 from assay.engines.sql.parse import Parts, is_cte
-from assay.engines.pure_functions import AGGREGATES, PURE, PURE_TABLES, REFUSED
-from assay.errors import Misconfigured, Usage
+from assay.errors import Usage
 
 #: Longer questions, and those nested deeper, are not read.
 LONGEST: Final = 100_000
@@ -131,37 +129,6 @@ def question(text: str) -> Question:
         for node in query.find_all(exp.Identifier, exp.Var, exp.Func)
     )
     return Question(text, tuple(tables.values()), names, _whole(query, aliases))
-
-
-@lru_cache(4096)
-def condition(text: str, columns: frozenset[str], path: Path, line: int | None = None) -> str:
-    """A condition over columns of one table, from a file of the project, as SQL that stands for itself.
-
-    Raises `Misconfigured` for what is none: it names other columns, or needs more than the row.
-    """
-    expected = "a condition over columns of the table: " + ", ".join(sorted(columns))
-    try:
-        asked = question(f"SELECT 1 AS kept WHERE {text}")
-        query = cast(exp.Select, _parsed(asked.text))
-    except Usage as error:
-        raise Misconfigured(f"rows: {error.what}", file=path, line=line, expected=expected) from None
-    where = query.args.get("where")
-    if not isinstance(query, exp.Select) or set(_given(query)) != {"expressions", "where"} or where is None:
-        raise Misconfigured("rows: this is more than a condition", file=path, line=line, expected=expected)
-    for node in where.walk():
-        if isinstance(node, exp.Query | exp.Star | exp.Columns | exp.Window | exp.AggFunc | exp.AnonymousAggFunc):
-            raise Misconfigured("rows: more than the row is needed", file=path, line=line, expected=expected)
-        if isinstance(node, exp.Func) and function_name(node) in AGGREGATES:
-            raise Misconfigured("rows: more than the row is needed", file=path, line=line, expected=expected)
-        if isinstance(node, exp.Column) and (node.table or node.name.lower() not in columns):
-            raise Misconfigured(
-                f"rows: there is no column {node.sql('duckdb')}", file=path, line=line, expected=expected
-            )
-    return f"({cast(exp.Where, where).this.sql(dialect='duckdb', comments=False)})"
-
-
-def _given(node: exp.Expr) -> list[str]:
-    return [name for name, value in node.args.items() if value]
 
 
 def place_at(text: str, offset: int) -> Place:

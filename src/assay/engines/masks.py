@@ -6,7 +6,7 @@ import hmac
 from typing import Final
 
 from assay.engines.duckdb import literal, quoted
-from assay.zones.access import Mask
+from assay.zones.masks import Mask
 from assay.zones.types import FieldType
 
 #: What stands for a text that is not shown.
