@@ -47,13 +47,12 @@ def main() -> int:
     limits = json.loads(first[1])
     _limit(limits)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    with _Spare(limits) as spare:
-        spare.make()
-        send(writer, HEAD, b"{}")
-        while (frame := receive(reader)) is not None:
-            _allow_time(limits)
-            _answer(spare.taken(), json.loads(frame[1]), writer)
-            spare.make()
+    engines = _Engines(limits)
+    send(writer, HEAD, b"{}")
+    while (frame := receive(reader)) is not None:
+        _allow_time(limits)
+        if _answer(engines, json.loads(frame[1]), writer):
+            engines.prepare()
     return 0
 
 
@@ -83,40 +82,44 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-class _Spare:
-    """An engine that is ready before it is needed; it is closed when the next one is made."""
+class _Engines:
+    """The engine of the last question, and one that is ready for the next one over other relations.
+
+    A question leaves nothing behind in its engine, so that the next one over the same relations may use it.
+    """
 
     def __init__(self, limits: dict[str, Any]) -> None:
         self._limits = limits
-        self._stack = ExitStack()
-        self._engine: Engine | None = None
+        self._used = ExitStack()
+        self._last: tuple[list[dict[str, Any]], Engine] | None = None
+        self.prepare()
 
-    def __enter__(self) -> _Spare:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def make(self) -> None:
+    def prepare(self) -> None:
+        """Makes an engine ready, while nobody waits."""
         limits = self._limits
-        self._stack.close()
-        self._engine = self._stack.enter_context(
+        self._stack = ExitStack()
+        self._spare = self._stack.enter_context(
             connect(Path(limits["scratch"]), memory_limit=limits["memory_limit"], threads=limits["threads"])
         )
 
-    def taken(self) -> Engine:
-        engine, self._engine = self._engine, None
-        assert engine is not None
-        return engine
+    def over(self, relations: list[dict[str, Any]]) -> tuple[Engine, bool]:
+        """An engine that knows these relations and reaches nothing else; whether it is a new one."""
+        if self._last is not None and self._last[0] == relations:
+            return self._last[1], False
+        self._used.close()
+        self._used, engine, self._last = self._stack, self._spare, None
+        _provide(engine, relations)
+        engine.shut([file for one in relations for file in one["files"]])
+        self._last = relations, engine
+        return engine, True
 
 
-def _answer(engine: Engine, request: dict[str, Any], writer: IO[bytes]) -> None:
+def _answer(engines: _Engines, request: dict[str, Any], writer: IO[bytes]) -> bool:
+    """Answers a question; whether that took the engine that was ready."""
+    taken = True
     try:
-        tables = {tuple(one["parts"]) for one in request["relations"]}
-        duckdb_gate.check(engine, request["statement"], tables)
-        files = [file for one in request["relations"] for file in one["files"]]
-        _provide(engine, request["relations"])
-        engine.shut(files)
+        engine, taken = engines.over(request["relations"])
+        duckdb_gate.check(engine, request["statement"], {tuple(one["parts"]) for one in request["relations"]})
         types, rows = engine.batches(request["statement"])
         send(writer, HEAD, json.dumps({"types": types}).encode())
         with pa.ipc.new_stream(_Pieces(writer), rows.schema) as stream:
@@ -127,6 +130,7 @@ def _answer(engine: Engine, request: dict[str, Any], writer: IO[bytes]) -> None:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must hear that there is no answer
         send(writer, FAILED, json.dumps(_told(error, request)).encode())
+    return taken
 
 
 def _provide(engine: Engine, relations: list[dict[str, Any]]) -> None:

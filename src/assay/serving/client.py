@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from assay.catalog.records import held_batches
@@ -32,6 +33,9 @@ from assay.serving.sight import Sight
 from assay.stores.database import transaction
 from assay.stores.iceberg import Iceberg, current_pointer
 from assay.stores.lake import LakeTable
+from assay.stores.lake_use import in_use
+from assay.stores.objects import remove_folder
+from assay.stores.scratch import private_folder
 from assay.zones.limits import size_bytes
 
 if TYPE_CHECKING:
@@ -150,7 +154,9 @@ class Connection:
         import pyarrow as pa
 
         with ExitStack() as until_answered:
-            scratch = until_answered.enter_context(self._platform.scratch())
+            until_answered.enter_context(in_use(self._platform.connection))
+            scratch = self._scratch() / token_hex(8)
+            until_answered.callback(remove_folder, scratch)
             narrowed = [(parts, sight.of(asked.uses)) for parts, sight in seen]
             with transaction(self._platform.connection) as tx:
                 relations = self._preparation(tx).relations(narrowed, scratch)
@@ -186,8 +192,6 @@ class Connection:
 
     def _scratch(self) -> Path:
         """The folder where engines spill, as long as the connection is open."""
-        from assay.stores.scratch import private_folder
-
         if self._folder is None:
             self._folder = self._stack.enter_context(private_folder(self._platform.data / "scratch"))
         return self._folder

@@ -57,7 +57,7 @@ class Preparation:
         self._held = held
 
     def relations(self, seen: Iterable[tuple[Parts, Sight]], scratch: Path) -> list[Relation]:
-        """The relations of what is seen; files of their own are written to `scratch`."""
+        """The relations of what is seen; files of their own are written to `scratch`, made when needed."""
         made = []
         for number, (parts, sight) in enumerate(seen):
             table = lake_table(sight.zone, sight.store, sight.name)
@@ -72,6 +72,7 @@ class Preparation:
         key = self._key(sight.zone.name) if any("hash" in part.masks.values() for part in sight.parts) else b""
         held = self._held(sight.zone.name) if sight.seen_while_held else ()
         source = _operational(sight) if table is None else file_rows(table, self._files(table))
+        file.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             self._engine().run(f"COPY ({sight.select(source, key, held)}) TO {literal(str(file))} ({_WRITTEN})")
         except AssayError as error:

@@ -278,6 +278,12 @@ class AccessFile(Strict):
         {}, description="Columns whose cells are masked: partial, hash, redact or null."
     )
 
+    @field_validator("masks", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, value: Any) -> Any:
+        """`null` without quotes is nothing in YAML, and here the name of a mask."""
+        return {k: v if v is not None else "null" for k, v in value.items()} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _says_something(self) -> AccessFile:
         if self.rows is None and not self.masks:

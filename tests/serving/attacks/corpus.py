@@ -271,7 +271,7 @@ NAMES = [
     ("SELECT * FROM operational.sale ORDER BY (SELECT max(note) FROM annex.operational.sale)", "in ORDER BY"),
     ("SELECT sum(amount) FILTER (number IN (FROM annex.operational.sale SELECT number)) FROM operational.sale",
      "in FILTER"),
-    ("SELECT * FROM operational.sale QUALIFY row_number() OVER (ORDER BY (SELECT max(note) FROM annex.operational.sale)) = 1",
+    ("FROM operational.sale QUALIFY rank() OVER (ORDER BY (SELECT max(note) FROM annex.operational.sale)) = 1",
      "in QUALIFY"),
     ("SELECT * FROM (VALUES ((SELECT max(note) FROM annex.operational.sale)))", "in VALUES"),
     ("SELECT * FROM range((SELECT count(*) FROM annex.operational.sale))", "in a function of rows"),
