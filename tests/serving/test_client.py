@@ -13,7 +13,7 @@ import pytest
 import assay
 from assay.engines.masks import hashed
 from assay.errors import AssayError, Denied, Misconfigured, Unavailable, Usage
-from assay.pipelines.plan import plan
+from assay.pipelines.plan import apply, plan
 from assay.security.audit import entries
 from assay.security.mask_keys import mask_key
 from assay.serving.client import Connection
@@ -36,12 +36,27 @@ def ask(hidden: Shop) -> Iterator[Callable[..., list[tuple[object, ...]]]]:
             return list(connection.sql(statement, zone=zone).rows())
 
     yield asked
-    hidden.write("zones/shop/zone.yaml", ZONE)
+    change(hidden, "zones/shop/zone.yaml", ZONE)
+
+
+def change(hidden: Shop, name: str, text: str) -> None:
+    """Writes a file of the project and applies it."""
+    hidden.write(name, text)
+    with as_user(hidden, OWNER) as platform:
+        apply(platform)
 
 
 def access(hidden: Shop, lines: str) -> None:
-    head = ZONE.partition("access:")[0]
-    hidden.write("zones/shop/zone.yaml", f"{head}access:\n{lines}")
+    change(hidden, "zones/shop/zone.yaml", f"{ZONE.partition('access:')[0]}access:\n{lines}")
+
+
+def test_a_change_counts_when_it_is_applied(hidden: Shop, ask: Callable[..., object]) -> None:
+    hidden.write("zones/shop/zone.yaml", ZONE.partition("access:")[0])
+    assert ask(ANALYST, SALES) == [("1", "****"), ("2", "****"), ("4", "****")]
+    with as_user(hidden, ANALYST) as platform, Connection(platform) as connection:
+        assert len(list(connection.sql(SALES).rows())) == 3
+        apply(platform)
+        assert len(list(connection.sql(SALES).rows())) == 4
 
 
 SALES = "SELECT number, note FROM operational.sale ORDER BY number"
@@ -93,12 +108,12 @@ def test_who_has_several_roles_sees_what_each_of_them_sees(hidden: Shop, ask: Ca
         "  - {role: steward, dataset: operational.sale, rows: \"goods = 'salt'\", masks: {note: redact}}\n"
     )
     hidden.write("zones/shop/zone.yaml", head + more)
-    hidden.write(
-        "zones/shop/policies/stewards.cedar",
+    change(
+        hidden, "zones/shop/policies/stewards.cedar",
         '@id("stewards-read-sales")\n@because("Stewards compare with what is there.")\n'
         'permit (principal in Role::"shop/steward", action in [Action::"read", Action::"see"], '
         'resource == Dataset::"shop/operational/sale");\n',
-    )
+    )  # fmt: skip
     try:
         seen = ask(STEWARD, "SELECT number, amount, note FROM operational.sale ORDER BY number")
     finally:
@@ -115,12 +130,12 @@ def test_a_class_that_somebody_does_not_see_is_masked_without_a_word_in_access(
     access(hidden, "  - {role: analyst, dataset: operational.goods, rows: 'true'}\n")
     name = "zones/shop/sales/operational/sale.odcs.yaml"
     before = (hidden.root / name).read_text()
-    hidden.write(name, before.replace("{name: note, ", "{name: note, classification: restricted, "))
+    change(hidden, name, before.replace("{name: note, ", "{name: note, classification: restricted, "))
     try:
         assert ask(ANALYST, SALES) == [("1", "****"), ("2", "****"), ("3", "****"), ("4", "****")]
         assert ask(OWNER, SALES)[0] == ("1", f"{CANARY} gift")
     finally:
-        hidden.write(name, before)
+        change(hidden, name, before)
 
 
 def test_a_condition_that_fails_for_a_row_hides_it_and_tells_nothing(hidden: Shop, ask: Callable[..., object]) -> None:
@@ -155,14 +170,14 @@ def test_a_name_that_several_zones_of_his_have_must_be_written_in_full(
     hidden: Shop, ask: Callable[..., object]
 ) -> None:
     annex = (hidden.root / "zones/annex/zone.yaml").read_text()
-    hidden.write("zones/annex/zone.yaml", annex + f"analysts: [{ANALYST}]\n")
+    change(hidden, "zones/annex/zone.yaml", annex + f"analysts: [{ANALYST}]\n")
     try:
         with pytest.raises(Usage) as caught:
             ask(ANALYST, "SELECT count(*) FROM operational.goods")
         assert caught.value.expected == "annex.operational.goods or shop.operational.goods"
         assert ask(ANALYST, "SELECT count(*) FROM operational.sale", "annex") == [(1,)]
     finally:
-        hidden.write("zones/annex/zone.yaml", annex)
+        change(hidden, "zones/annex/zone.yaml", annex)
 
 
 def test_every_decision_is_on_the_audit_chain(hidden: Shop) -> None:
@@ -278,7 +293,7 @@ def test_the_process_of_a_question_knows_no_secret(hidden: Shop) -> None:
     ],
 )
 def test_plan_refuses_access_that_does_not_fit(lines: str, said: str, hidden: Shop) -> None:
-    access(hidden, lines)
+    hidden.write("zones/shop/zone.yaml", f"{ZONE.partition('access:')[0]}access:\n{lines}")
     try:
         with pytest.raises(Misconfigured) as caught, as_user(hidden, OWNER) as platform:
             plan(platform)

@@ -23,8 +23,8 @@ from assay.errors import NotFound, Usage
 from assay.pipelines.platform import Platform, opened
 from assay.security.mask_keys import mask_key
 from assay.security.principals import User
-from assay.security.world import World, world_of
 from assay.serving.answer import Answer
+from assay.serving.in_force import InForce
 from assay.serving.listing import at_once, columns, listed
 from assay.serving.names import Names, described, lists_tables
 from assay.serving.process import Limits, Process
@@ -83,9 +83,9 @@ def named(project: Project, user: str | None, token: str | None = None) -> User 
 class Connection:
     """Questions of the user of a platform, one after the other."""
 
-    def __init__(self, platform: Platform, *, world: World | None = None, seconds: float = SECONDS) -> None:
+    def __init__(self, platform: Platform, *, seconds: float = SECONDS) -> None:
         self._platform = platform
-        self._world = world or world_of(platform.project)
+        self._force = InForce(platform)
         self._seconds = seconds
         self._stack = ExitStack()
         self._folder: Path | None = None
@@ -117,7 +117,8 @@ class Connection:
         `bytes_most` is ended. Raises `Usage` for a statement that is refused or does not run, `Denied` for a table
         that is not there or not for him, `Unavailable` for a question that costs too much.
         """
-        names = Names(self._platform.project, self._world, self._platform.user, zone)
+        project, world = self._force.now()
+        names = Names(project, world, self._platform.user, zone)
         if lists_tables(statement):
             return at_once(listed(names))
         parts = described(statement)
@@ -142,8 +143,7 @@ class Connection:
 
     def _record(self, tx: Any, table: WrittenTable, zone: str | None, sight: Sight | None) -> None:
         if sight is None:
-            known = zone if zone in self._world.zones else None
-            self._platform.record(tx, "read", str(table), zone=known, outcome="deny", door="sql")
+            self._platform.record(tx, "read", str(table), zone=zone, outcome="deny", door="sql")
             return
         detail = {"masked": list(sight.masked), "filtered": sight.filtered}
         self._platform.record(

@@ -33,12 +33,12 @@ class Names:
         self._zone = zone
 
     def place(self, parts: Parts) -> tuple[str | None, Sight | None]:
-        """The zone that a name leads into, as far as it says, and what he sees there; None for what is not for him.
+        """The zone that a name leads into, if there is one, and what he sees there; None for what is not for him.
 
         Raises `Usage` where it could be a table of several zones that he reads.
         """
         if len(parts) == 3:
-            return parts[0], self._sight(*parts)
+            return self._known(parts[0]), self._sight(*parts)
         if len(parts) != 2 or parts[0] not in STORES:
             return None, None
         homes = sorted(self._world.zones_of(self._user)) if self._zone is None else [self._zone]
@@ -48,7 +48,7 @@ class Names:
                 f"several zones have {'.'.join(parts)}",
                 expected=" or ".join(f"{one.zone.name}.{'.'.join(parts)}" for one in found), next="add --zone NAME",
             )  # fmt: skip
-        return (found[0].zone.name, found[0]) if found else (self._zone, None)
+        return (found[0].zone.name, found[0]) if found else (self._known(self._zone), None)
 
     def refusal(self, table: WrittenTable) -> Denied:
         """What is said of a table that is not there or not for him: the same of both."""
@@ -77,6 +77,9 @@ class Names:
                 for name, granted in sorted(access.granted.items()):
                     if granted & mine and (sight := self._sight(home, PUBLISHED, name)) is not None:
                         yield (home, PUBLISHED, name), sight
+
+    def _known(self, zone: str | None) -> str | None:
+        return zone if zone in self._project.zones else None
 
     def _sight(self, zone: str, store: str, name: str) -> Sight | None:
         if zone not in self._project.zones or store not in (*STORES, PUBLISHED):
