@@ -36,7 +36,7 @@ publications: {codes: {dataset: operational.goods, columns: [code]}, sales: {dat
 """
 HEADER = "No.,Sold on,Goods,Amount,Note\n"
 #: Rows of salt and every note are hidden from the analyst, and so is all of the annex but the codes of its goods.
-SHOWN = "1,2025-01-03,tea,2.50,{note}\n2,2025-01-04,tea,3.50,{note}\n4,2025-02-01,tea,4.00,\n"
+SHOWN = "1,2025-01-03,tea,2.50,{note}\n{salt}2,2025-01-04,tea,3.50,{note}\n4,2025-02-01,tea,4.00,\n"
 SALT = f"3,2025-01-09,salt,-8471.00,{CANARY} refund\n"
 ELSEWHERE = f"{CANARY}-9,2025-03-09,tea,-8472.00,{CANARY} annex\n"
 
@@ -53,7 +53,7 @@ def hiding(
         shop.write(name, file.read_text())
     with opened(load_project(shop.root), user=User("loader@example.org")) as platform:
         apply(platform)
-        for zone, rows in (("shop", SHOWN.format(note=note) + salt), ("annex", annex)):
+        for zone, rows in (("shop", SHOWN.format(note=note, salt=salt)), ("annex", annex)):
             if rows:
                 file = shop.root / f"till-{zone}.csv"
                 file.write_text(HEADER + rows)

@@ -193,7 +193,7 @@ def test_every_decision_is_on_the_audit_chain(hidden: Shop) -> None:
         ("allow", "shop.operational.goods", "shop"), ("deny", "annex.operational.sale", "annex"),
         ("deny", "nowhere.operational.sale", None),
     ]  # fmt: skip
-    assert found[-1].detail == {"door": "sql", "masked": ["note"], "filtered": True}
+    assert found[-1].detail == {"door": "sql", "masked": ["note", "_row"], "filtered": True}
 
 
 def test_answers_come_as_arrow_and_as_rows_of_pythons_values(hidden: Shop) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: What assay adds to each row says where it came from and is no cell of the delivery; `_raw` is all of its cells.
 _ADDED: Final = frozenset[FieldClass]({"internal"})
 _RAW: Final = "_raw"
+#: The number of a row in its file: beside rows that are not shown it would tell how many there are.
+_ROW: Final = "_row"
 #: How cells are masked that a user may not see, where nothing else is said.
 UNSEEN: Final[Mask] = "redact"
 #: What stands for the table in a SELECT.
@@ -100,10 +102,15 @@ class Sight:
         return "*" if not self.open else ", ".join(quoted(one.name) for one in self.columns)
 
     def select(self, source: str, key: bytes, held: Iterable[int] = ()) -> str:
-        """The SELECT over the rows of `source`, a relation; `held` are the batches that wait for a steward."""
+        """The SELECT over the rows of `source`, a relation; `held` are the batches that wait for a steward.
+
+        Where something is hidden, the rows are in the order of what is shown: that in which they are kept could tell
+        what is hidden.
+        """
         shown = ", ".join(self._shown(one, key, tuple(held)) for one in self.columns)
         rows = "" if not self.filtered else f" WHERE {' OR '.join(_kept(part) for part in self.parts)}"
-        return f"SELECT {shown} FROM {source} AS {SOURCE}{rows}"
+        order = "" if self.open else " ORDER BY ALL"
+        return f"SELECT {shown} FROM {source} AS {SOURCE}{rows}{order}"
 
     def _shown(self, column: Column, key: bytes, held: tuple[int, ...]) -> str:
         name = quoted(column.name)
@@ -176,6 +183,8 @@ def _parts(
         if role in said:
             masks.update(said[role].masks)
             rows = _condition(said[role], zone.path, frozenset(one.name for one in shown))
+        if rows is not None:
+            masks[_ROW] = "null"
         parts.append(Part(rows, masks))
     return tuple(parts)
 
