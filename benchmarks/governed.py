@@ -36,7 +36,8 @@ QUESTIONS = {
     "count": "SELECT count(*) AS n FROM analytical.expense_wide",
     "groups": "SELECT expense_category, sum(net_amount) AS net FROM analytical.expense_wide GROUP BY ALL ORDER BY ALL",
     "top ten": "SELECT line_key, net_amount FROM analytical.expense_wide ORDER BY ALL DESC LIMIT 10",
-    "join": "SELECT count(*) AS n FROM analytical.expense_wide w JOIN analytical.expense_by_month m USING (department, month, expense_category)",
+    "join": "SELECT count(*) AS n FROM analytical.expense_wide w JOIN analytical.expense_by_month m "
+    "USING (department, month, expense_category)",
     "100,000 rows": "SELECT * FROM analytical.expense_wide LIMIT 100000",
     "operational": "SELECT count(*) AS n FROM operational.employee",
 }

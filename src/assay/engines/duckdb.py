@@ -237,6 +237,10 @@ class Engine:
         types = [str(column[1]) for column in result.description or []]
         return types, result.to_arrow_reader(rows)
 
+    def keep_files(self) -> None:
+        """Lets what was read of a file be kept for the next query: for files that are never written anew."""
+        self.run("SET enable_external_file_cache = true")
+
     def shut(self, files: list[str]) -> None:
         """From now on nothing outside is reached but these files, and no setting is changed any more."""
         self.run("SET python_enable_replacements = false")

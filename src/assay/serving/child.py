@@ -109,6 +109,8 @@ class _Engines:
         self._used.close()
         self._used, engine, self._last = self._stack, self._spare, None
         _provide(engine, relations)
+        if all(one["lasting"] for one in relations):
+            engine.keep_files()
         engine.shut([file for one in relations for file in one["files"]])
         self._last = relations, engine
         return engine, True
@@ -152,7 +154,7 @@ class _Pieces:
         self._writer = writer
 
     def write(self, content: Any) -> int:
-        piece = bytes(content)
+        piece = memoryview(content).cast("B")
         send(self._writer, PIECE, piece)
         return len(piece)
 

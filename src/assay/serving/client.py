@@ -11,7 +11,6 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from assay.catalog.records import held_batches
@@ -155,13 +154,12 @@ class Connection:
 
         with ExitStack() as until_answered:
             until_answered.enter_context(in_use(self._platform.connection))
-            scratch = self._scratch() / token_hex(8)
-            until_answered.callback(remove_folder, scratch)
-            narrowed = [(parts, sight.of(asked.uses)) for parts, sight in seen]
-            with transaction(self._platform.connection) as tx:
-                relations = self._preparation(tx).relations(narrowed, scratch)
             process = self._idle.pop() if self._idle else self._started()
             until_answered.callback(self._back, process)
+            until_answered.callback(remove_folder, process.folder)
+            narrowed = [(parts, sight.of(asked.uses)) for parts, sight in seen]
+            with transaction(self._platform.connection) as tx:
+                relations = self._preparation(tx).relations(narrowed, process.folder)
             try:
                 types = process.ask(asked.text, relations, self._seconds)
                 pieces = _Pieces(process, asked.text)

@@ -16,20 +16,20 @@ _HEADER = struct.Struct("!cI")
 HEADER_BYTES: Final = _HEADER.size
 
 
-def header(kind: bytes, content: bytes) -> bytes:
+def header(kind: bytes, length: int) -> bytes:
     """What goes before the content of a frame."""
-    return _HEADER.pack(kind, len(content))
+    return _HEADER.pack(kind, length)
 
 
-def parsed(head: bytes) -> tuple[bytes, int]:
+def parsed(head: bytes | bytearray) -> tuple[bytes, int]:
     """The kind of a frame, and how many bytes follow."""
     kind, length = _HEADER.unpack(head)
     return bytes(kind), int(length)
 
 
-def send(writer: IO[bytes], kind: bytes, content: bytes) -> None:
+def send(writer: IO[bytes], kind: bytes, content: bytes | memoryview) -> None:
     """Writes a frame."""
-    writer.write(header(kind, content))
+    writer.write(header(kind, len(content)))
     writer.write(content)
     writer.flush()
 

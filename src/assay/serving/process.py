@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import selectors
@@ -10,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from assay.engines.sql.gate import refused
@@ -22,6 +25,8 @@ from assay.stewardship.limited import clean_environment
 
 #: Address space counts against the limit, so libraries must not reserve what they do not use.
 _FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
+
+_PIPE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Process:
 
     def __init__(self, scratch: Path, limits: Limits) -> None:
         self._limits = limits
+        #: Where the files of its questions are written, under names that come again.
+        self.folder = scratch / token_hex(8)
         try:
             self._child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "assay.serving.child"],
@@ -50,6 +57,7 @@ class Process:
             raise Unavailable(f"the process for questions cannot be started: {error.strerror}") from error
         assert self._child.stdin is not None and self._child.stdout is not None
         self._input, self._output = self._child.stdin, self._child.stdout.fileno()
+        _widen(self._output)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ)
         self._left = 60.0
@@ -76,10 +84,10 @@ class Process:
         types: list[str] = json.loads(content)["types"]
         return types
 
-    def piece(self, statement: str) -> bytes:
+    def piece(self, statement: str) -> bytearray:
         """The next piece of the answer's Arrow stream; empty at its end."""
         kind, content = self._frame(statement)
-        return content if kind == PIECE else b""
+        return content if kind == PIECE else bytearray()
 
     def end(self) -> None:
         """Ends the process, whatever it is at."""
@@ -100,7 +108,7 @@ class Process:
         except OSError:
             raise self._ended() from None
 
-    def _frame(self, statement: str) -> tuple[bytes, bytes]:
+    def _frame(self, statement: str) -> tuple[bytes, bytearray]:
         kind, length = parsed(self._read(HEADER_BYTES))
         content = self._read(length)
         if kind == FAILED:
@@ -108,10 +116,11 @@ class Process:
         assert kind in (HEAD, PIECE, END)
         return kind, content
 
-    def _read(self, length: int) -> bytes:
+    def _read(self, length: int) -> bytearray:
         """So many bytes; only the time of waiting for them counts."""
-        found = bytearray()
-        while len(found) < length:
+        found = bytearray(length)
+        place, rest = memoryview(found), length
+        while rest:
             since = time.monotonic()
             heard = self._selector.select(max(self._left, 0))
             self._left -= time.monotonic() - since
@@ -121,11 +130,11 @@ class Process:
                     f"the question took longer than {self._limits.seconds:g} seconds", where="your statement",
                     next="ask for less: fewer rows or columns, or a narrower condition",
                 )  # fmt: skip
-            more = os.read(self._output, length - len(found))
+            more = os.readv(self._output, [place[length - rest :]])
             if not more:
                 raise self._ended()
-            found += more
-        return bytes(found)
+            rest -= more
+        return found
 
     def _ended(self) -> AssayError:
         code = self._child.wait()
@@ -150,3 +159,10 @@ class Process:
                 offset = len(statement.encode()[:offset].decode(errors="ignore"))
             return refused(statement, told["what"], offset)
         return Usage(f"the statement did not run: {told['what']}", where="your statement")
+
+
+def _widen(pipe: int) -> None:
+    """Lets more of an answer wait in the pipe, where the system can: fewer turns for large ones."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,15 @@ _PG = "pg"
 
 @dataclass(frozen=True)
 class Relation:
-    """A table as the question names it, the SELECT that stands for it, and the files that the SELECT reads."""
+    """A table as the question names it, the SELECT that stands for it, and the files that the SELECT reads.
+
+    `lasting` says that a file of that name never holds anything else.
+    """
 
     parts: Parts
     select: str
     files: tuple[str, ...]
+    lasting: bool
 
 
 class Preparation:
@@ -63,9 +68,9 @@ class Preparation:
             table = lake_table(sight.zone, sight.store, sight.name)
             if table is not None and sight.open:
                 files = self._files(table)
-                made.append(Relation(parts, f"SELECT {sight.needed()} FROM {file_rows(table, files)}", tuple(files)))
+                made.append(Relation(parts, f"SELECT {sight.needed()} FROM {file_rows(table, files)}", tuple(files), True))
             else:
-                made.append(self._written(parts, sight, table, scratch / f"{number}.parquet"))
+                made.append(self._written(parts, sight, table, scratch / f"{number}-{_shape(sight)}.parquet"))
         return made
 
     def _written(self, parts: Parts, sight: Sight, table: LakeTable | None, file: Path) -> Relation:
@@ -81,7 +86,7 @@ class Preparation:
                 f"{'.'.join(parts)} could not be made ready", expected="rows and masks of `access` that fit the table",
                 next="ask the owner of the zone to run assay plan; then run the same command again",
             ) from (None if sight.filtered or sight.masked else error)  # fmt: skip
-        return Relation(parts, f"SELECT * FROM read_parquet({path_list([str(file)])})", (str(file),))
+        return Relation(parts, f"SELECT * FROM read_parquet({path_list([str(file)])})", (str(file),), False)
 
 
 def lake_table(zone: Zone, store: str, name: str) -> LakeTable | None:
@@ -95,6 +100,12 @@ def lake_table(zone: Zone, store: str, name: str) -> LakeTable | None:
         return analytical(zone.analytical[name])
     make = {"readable": readable, "staging": clean, "quarantine": quarantine}
     return make[store](zone.sources[name])
+
+
+def _shape(sight: Sight) -> str:
+    """A name for these columns and types: whoever reads a file by its name reads the same columns again."""
+    told = ", ".join(f"{column.name} {column.type.duckdb}" for column in sight.columns)
+    return sha256(told.encode()).hexdigest()[:12]
 
 
 def _operational(sight: Sight) -> str:
