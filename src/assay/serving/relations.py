@@ -68,7 +68,8 @@ class Preparation:
             table = lake_table(sight.zone, sight.store, sight.name)
             if table is not None and sight.open:
                 files = self._files(table)
-                made.append(Relation(parts, f"SELECT {sight.needed()} FROM {file_rows(table, files)}", tuple(files), True))
+                select = f"SELECT {sight.needed()} FROM {file_rows(table, files)}"
+                made.append(Relation(parts, select, tuple(files), lasting=True))
             else:
                 made.append(self._written(parts, sight, table, scratch / f"{number}-{_shape(sight)}.parquet"))
         return made
