@@ -18,7 +18,7 @@ from assay.engines.duckdb import Engine
 from assay.engines.duckdb import connect as engine_connect
 from assay.engines.sql import Parts
 from assay.engines.sql.gate import Place, Question, WrittenTable, question
-from assay.errors import NotFound, Usage
+from assay.errors import AssayError, NotFound, Usage
 from assay.pipelines.platform import Platform, opened
 from assay.security.mask_keys import mask_key
 from assay.security.principals import User
@@ -27,7 +27,7 @@ from assay.serving.in_force import InForce
 from assay.serving.listing import at_once, columns, listed
 from assay.serving.names import Names, described, lists_tables
 from assay.serving.process import Limits, Process
-from assay.serving.relations import Preparation, attach
+from assay.serving.relations import Preparation
 from assay.serving.sight import Sight
 from assay.stores.database import transaction
 from assay.stores.iceberg import Iceberg, current_pointer
@@ -89,6 +89,7 @@ class Connection:
         self._stack = ExitStack()
         self._folder: Path | None = None
         self._engine: Engine | None = None
+        self._attached: set[str] = set()
         self._idle: list[Process] = []
         self._files: dict[tuple[str, str], tuple[str, list[str]]] = {}
         memory = platform.project.target.memory_limit
@@ -144,10 +145,10 @@ class Connection:
         if sight is None:
             self._platform.record(tx, "read", str(table), zone=zone, outcome="deny", door="sql")
             return
-        detail = {"masked": list(sight.masked), "filtered": sight.filtered}
         self._platform.record(
-            tx, "read", str(sight.resource), zone=sight.zone.name, outcome="allow", door="sql", **detail
-        )
+            tx, "read", str(sight.resource), zone=sight.zone.name, outcome="allow",
+            door="sql", masked=list(sight.masked), filtered=sight.filtered,
+        )  # fmt: skip
 
     def _answered(self, asked: Question, seen: Seen, bytes_most: int | None) -> Answer:
         import pyarrow as pa
@@ -158,7 +159,7 @@ class Connection:
             until_answered.callback(self._back, process)
             until_answered.callback(remove_folder, process.folder)
             narrowed = [(parts, sight.of(asked.uses)) for parts, sight in seen]
-            with transaction(self._platform.connection) as tx:
+            with transaction(self._platform.connection) as tx, self._anew_after_failure():
                 relations = self._preparation(tx).relations(narrowed, process.folder)
             try:
                 types = process.ask(asked.text, relations, self._seconds)
@@ -197,19 +198,37 @@ class Connection:
     def _preparation(self, tx: Any) -> Preparation:
         target = self._platform.project.target
         return Preparation(
-            self._prepared_engine,
+            self._preparing,
+            self._postgres,
             lambda table: self._current_files(tx, table),
             lambda zone: mask_key(target.data, target.keys, zone),
             lambda zone: held_batches(tx, zone),
         )
 
-    def _prepared_engine(self) -> Engine:
+    def _preparing(self) -> Engine:
         """The engine that prepares: it knows PostgreSQL and every file, and never meets a question."""
         if self._engine is None:
             limit = self._platform.project.target.memory_limit
             self._engine = self._stack.enter_context(engine_connect(self._scratch(), memory_limit=limit, postgres=True))
-            attach(self._engine, self._platform.url)
         return self._engine
+
+    @contextmanager
+    def _anew_after_failure(self) -> Iterator[None]:
+        """An engine that failed may hold a connection that is gone: the next question gets another one."""
+        try:
+            yield
+        except AssayError:
+            self._engine = None
+            self._attached.clear()
+            raise
+
+    def _postgres(self, zone: str) -> str:
+        """The name under which PostgreSQL is attached to the preparing engine, with the rights of a reader of the zone."""
+        name = f"rows of {zone}"
+        if zone not in self._attached:
+            self._preparing().attach_postgres(self._platform.reader_url(zone), name)
+            self._attached.add(zone)
+        return name
 
     def _current_files(self, tx: Any, table: LakeTable) -> list[str]:
         """The files of a table; they are asked for again when its pointer has moved."""

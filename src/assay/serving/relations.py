@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: How rows are written that the next engine reads at once and once.
 _WRITTEN = "FORMAT parquet, COMPRESSION uncompressed"
-_PG = "pg"
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,21 @@ class Relation:
 class Preparation:
     """Makes relations, by an engine that the question never meets.
 
-    `files` gives the current files of a table of the lake, `key` the key of a zone's hashes, `held` the batches of a
-    zone that wait for a steward.
+    `postgres` attaches the PostgreSQL of a zone's rows to that engine and gives its name there, `files` gives the
+    current files of a table of the lake, `key` the key of a zone's hashes, `held` the batches of a zone that wait for
+    a steward.
     """
 
     def __init__(
         self,
         engine: Callable[[], Engine],
+        postgres: Callable[[str], str],
         files: Callable[[LakeTable], list[str]],
         key: Callable[[str], bytes],
         held: Callable[[str], list[int]],
     ) -> None:
         self._engine = engine
+        self._postgres = postgres
         self._files = files
         self._key = key
         self._held = held
@@ -77,7 +79,7 @@ class Preparation:
     def _written(self, parts: Parts, sight: Sight, table: LakeTable | None, file: Path) -> Relation:
         key = self._key(sight.zone.name) if any("hash" in part.masks.values() for part in sight.parts) else b""
         held = self._held(sight.zone.name) if sight.seen_while_held else ()
-        source = _operational(sight) if table is None else file_rows(table, self._files(table))
+        source = self._operational(sight) if table is None else file_rows(table, self._files(table))
         file.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             self._engine().run(f"COPY ({sight.select(source, key, held)}) TO {literal(str(file))} ({_WRITTEN})")
@@ -88,6 +90,13 @@ class Preparation:
                 next="ask the owner of the zone to run assay plan; then run the same command again",
             ) from (None if sight.filtered or sight.masked else error)  # fmt: skip
         return Relation(parts, f"SELECT * FROM read_parquet({path_list([str(file)])})", (str(file),), False)
+
+    def _operational(self, sight: Sight) -> str:
+        """Rows of an operational table, asked of PostgreSQL as they stand: no catalogue is kept that could be old."""
+        zone = sight.zone.name
+        name = sight.zone.publications[sight.name].table if sight.store == "published" else sight.name
+        asked = f"SELECT {sight.needed()} FROM {quoted(zone)}.{quoted(name)}"
+        return f"postgres_query({literal(self._postgres(zone))}, {literal(asked)})"
 
 
 def lake_table(zone: Zone, store: str, name: str) -> LakeTable | None:
@@ -107,15 +116,3 @@ def _shape(sight: Sight) -> str:
     """A name for these columns and types: whoever reads a file by its name reads the same columns again."""
     told = ", ".join(f"{column.name} {column.type.duckdb}" for column in sight.columns)
     return sha256(told.encode()).hexdigest()[:12]
-
-
-def _operational(sight: Sight) -> str:
-    """The rows of an operational table, asked of PostgreSQL by themselves: no catalogue is kept that could be old."""
-    name = sight.zone.publications[sight.name].table if sight.store == "published" else sight.name
-    asked = f"SELECT {sight.needed()} FROM {quoted(sight.zone.name)}.{quoted(name)}"
-    return f"postgres_query({literal(_PG)}, {literal(asked)})"
-
-
-def attach(engine: Engine, url: str) -> None:
-    """Makes PostgreSQL known to the engine that prepares."""
-    engine.attach_postgres(url, _PG)
