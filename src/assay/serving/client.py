@@ -223,7 +223,7 @@ class Connection:
             raise
 
     def _postgres(self, zone: str) -> str:
-        """The name under which PostgreSQL is attached to the preparing engine, with the rights of a reader of the zone."""
+        """The name by which the preparing engine knows PostgreSQL with the rights of a reader of the zone."""
         name = f"rows of {zone}"
         if zone not in self._attached:
             self._preparing().attach_postgres(self._platform.reader_url(zone), name)
