@@ -109,8 +109,8 @@ def _maker(kind: str) -> Callable[[Any], list[Any]]:
 
 def _values(column: Any) -> list[Any]:
     try:
-        return column.to_pylist()  # type: ignore[no-any-return]
-    except (ValueError, OverflowError):  # times that Python does not know: as text
+        return column.to_pylist(maps_as_pydicts="lossy")  # type: ignore[no-any-return]
+    except (ValueError, OverflowError, TypeError):  # times and keys that Python does not know: as text
         import pyarrow as pa
 
         return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
