@@ -252,6 +252,24 @@ def _shown(cell: str) -> str:
     return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
 
 
+# --- functions of SQL ----------------------------------------------------------------------------------------
+
+
+def functions() -> str:
+    """The functions that a question may call, and those that were looked at and may not be called."""
+    from assay.engines.pure_functions import AGGREGATES, PURE_TABLES, REFUSED, REFUSED_TABLES, SCALARS
+
+    lists = {
+        "Of many rows, and of a window": AGGREGATES,
+        "Of one row": frozenset(name for name in SCALARS if name[0].isalpha()),
+        "In FROM": PURE_TABLES,
+        "Refused": REFUSED | REFUSED_TABLES,
+    }
+    return "\n".join(
+        f"### {title}\n\n" + ", ".join(f"`{name}`" for name in sorted(names)) + "\n" for title, names in lists.items()
+    )
+
+
 #: What pages can ask for by name.
 GENERATED: dict[str, Callable[[], str]] = {
     "commands": commands,
@@ -259,5 +277,6 @@ GENERATED: dict[str, Callable[[], str]] = {
     "errors": errors,
     "decisions": decisions,
     "how_to": how_to,
+    "functions": functions,
 }
 

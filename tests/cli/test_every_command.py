@@ -205,7 +205,7 @@ def _check_example(words: list[str], name: str | None) -> None:
         ("ingest nothing.csv --zone shop --pipeline sales", 1, "Next: check the name and deliver it again"),
         ("batch show 99999", 1, "Next: assay batch list"),
         ("batch list --state heldd", 2, "Next: assay batch --help"),
-        ('sql "DELETE FROM operational.sale"', 1, "Next: assay sql --help"),
+        ('sql "DELETE FROM operational.sale"', 2, "Next: assay sql --help"),
         ("lineage operational.sal", 2, "Next: add --zone NAME"),
         ("zone explain shp", 2, "Next: assay zone --help"),
         ("init .", 2, "Next: assay init with another folder"),

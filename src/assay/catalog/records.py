@@ -516,3 +516,9 @@ def decisions(connection: Connection, number: int) -> list[dict[str, Any]]:
     )
     names = ("decision", "decided_by", "reason", "decided_at", "evidence")
     return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def held_batches(connection: Connection, zone: str) -> list[int]:
+    """The batches of a zone that wait for a steward's decision."""
+    found = connection.execute("SELECT id FROM assay.batch WHERE zone = %s AND state = 'held' ORDER BY id", (zone,))
+    return [int(row[0]) for row in found]

@@ -19,6 +19,7 @@ from assay.errors import Usage
 
 if TYPE_CHECKING:
     from assay.pipelines.trace import ColumnOrigin, Origins
+    from assay.serving.answer import Answer
 
 #: How many rows a terminal is shown; a pipe and a program get all of them.
 ROWS_ON_TERMINAL = 100
@@ -31,14 +32,18 @@ limit_option = click.option(
 @click.command(cls=Command)
 @click.argument("statement")
 @click.option("--zone", default=None, help="The zone whose tables are meant, where several have one of the name.")
+@click.option("--as", "user", default=None, metavar="USER", help="Ask as USER, where identity is local.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV; a missing value is left empty.")
+@click.option("--timeout", default=60.0, type=click.FloatRange(min=0, min_open=True), help="Seconds that it may take.")
 @limit_option
 @project_options
 @json_option
 def sql(
     statement: str,
     zone: str | None,
+    user: str | None,
     as_csv: bool,
+    timeout: float,
     limit: int | None,
     folder: Path,
     target: str | None,
@@ -46,35 +51,54 @@ def sql(
 ) -> None:
     """Ask a question: one SELECT in DuckDB's SQL over readable.x, staging.x, quarantine.x, operational.x, analytical.x.
 
-    Where several zones have a table of the name, write zone.store.x, or give --zone; zone.published.x is what a
-    zone publishes. Nothing can be changed, and files outside the stores cannot be read.
+    It sees the tables, rows and cells that you may see. Where several zones have a table of the name, write
+    zone.store.x, or give --zone; zone.published.x is what a zone publishes. SHOW TABLES lists what you may read,
+    DESCRIBE a table of it. Nothing can be changed, and files outside the stores cannot be read.
 
     Example: assay sql "SELECT month, sum(amount) AS amount FROM analytical.expense_by_month GROUP BY month"
     """
     from assay.pipelines.platform import opened
-    from assay.pipelines.query import asked
+    from assay.serving.client import Connection, named
 
     if as_csv and as_json:
         raise Usage("--csv and --json exclude each other")
     if limit is None and sys.stdout.isatty() and not (as_csv or as_json):
         limit = ROWS_ON_TERMINAL
-    with opened(load(folder, target)) as platform, asked(platform, statement, zone) as (columns, rows):
+    project = load(folder, target)
+    with (
+        opened(project, user=named(project, user)) as platform,
+        Connection(platform, seconds=timeout) as connection,
+        connection.sql(statement, zone=zone) as answer,
+    ):
+        rows = answer.rows()
         shown = itertools.islice(rows, limit) if limit else rows
         if as_csv:
-            _print_csv(columns, shown)
+            _print_csv(answer.columns, shown)
         elif as_json:
-            _print_json_rows(columns, shown)
+            _print_json_rows(answer.columns, shown)
         else:
-            output.data(columns, shown)
+            output.data(answer.columns, shown)
         more = sum(1 for _ in rows)
+    _tell_hidden(answer)
     if more:
         click.echo(f"{more:,} more rows: --limit 0 shows all of them", err=True)
 
 
+def _tell_hidden(answer: Answer) -> None:
+    """Says, beside the result, that it is not the whole."""
+    if answer.filtered:
+        click.echo(f"you see some of the rows of {', '.join(answer.filtered)}", err=True)
+    if answer.masked:
+        click.echo(f"masked for you: {', '.join(answer.masked)}", err=True)
+
+
 def _print_csv(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    from assay.stewardship.formulas import neutralised
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerow([neutralised(column) for column in columns])
+    for row in rows:
+        writer.writerow([neutralised(value) if isinstance(value, str) else value for value in row])
 
 
 def _print_json_rows(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:

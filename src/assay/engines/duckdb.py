@@ -17,6 +17,9 @@ from assay.errors import AssayError, Unavailable
 #: How many rows a streamed result holds in memory at a time.
 ROWS_PER_PAGE = 2048
 
+#: How many rows an Arrow batch holds.
+ROWS_PER_BATCH = 65_536
+
 #: The engine's version: what it computes by rules of its own (hashes) compares only within one.
 VERSION: str = duckdb.__version__
 
@@ -227,6 +230,23 @@ class Engine:
         """Copies a relation into memory, under a name, for many questions about few rows; gives the name, quoted."""
         self.run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS FROM {relation}")
         return quoted(name)
+
+    def batches(self, sql: str, rows: int = ROWS_PER_BATCH) -> tuple[list[str], Any]:
+        """The types of a query's columns, and its rows as an Arrow reader of batches of so many rows."""
+        result = self._execute(sql, None)
+        types = [str(column[1]) for column in result.description or []]
+        return types, result.to_arrow_reader(rows)
+
+    def keep_files(self) -> None:
+        """Lets what was read of a file be kept for the next query: for files that are never written anew."""
+        self.run("SET enable_external_file_cache = true")
+
+    def shut(self, files: list[str]) -> None:
+        """From now on nothing outside is reached but these files, and no setting is changed any more."""
+        self.run("SET python_enable_replacements = false")
+        self.run(f"SET allowed_paths = {path_list(files)}")
+        self.run("SET enable_external_access = false")
+        self.run("SET lock_configuration = true")
 
     def register(self, name: str, table: Any) -> None:
         """Makes an Arrow table readable under a name."""

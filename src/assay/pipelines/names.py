@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import Misconfigured, Usage, nearest
+from assay.stores import lake, operational
+from assay.zones.types import FieldType, TypeKind
 
 if TYPE_CHECKING:
     from assay.zones.project import Project, Zone
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 #: The stores that can be asked; `staging` is the clean rows of a source.
 STORES = ("readable", "staging", "quarantine", "operational", "analytical")
 TABLES = "store.table or zone.store.table; the stores are " + ", ".join(STORES) + ", and published"
+
+
+_ADDED_TYPES: Mapping[str, TypeKind] = {"text": "string", "bigint": "integer"}
 
 
 def zone_of(project: Project, name: str | None, dataset: str | None = None) -> Zone:
@@ -49,6 +54,22 @@ def tables(zone: Zone, store: str) -> Mapping[str, Any]:
         "published": zone.publications,
     }
     return stores.get(store, {})
+
+
+def columns(zone: Zone, store: str, name: str) -> tuple[tuple[str, FieldType], ...]:
+    """The columns of a table, in order: its fields, and what assay adds to each row."""
+    if store == "published":
+        offered = zone.publications[name]
+        contract = tables(zone, offered.store)[offered.table].contract
+        chosen = offered.columns or tuple(field.name for field in contract.fields)
+        return tuple((column, contract.field(column).type) for column in chosen)
+    if store == "operational":
+        fields = tuple((field.name, field.type) for field in zone.operational[name].contract.fields)
+        return fields + tuple((one, FieldType(_ADDED_TYPES[kind])) for one, kind in operational.PROVENANCE)
+    if store == "analytical":
+        return lake.analytical(zone.analytical[name]).columns
+    make = {"readable": lake.readable, "staging": lake.clean, "quarantine": lake.quarantine}
+    return make[store](zone.sources[name]).columns
 
 
 def place_of(project: Project, zone: str | None, parts: tuple[str, ...], path: Path) -> tuple[Zone, str, str]:

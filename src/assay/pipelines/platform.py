@@ -134,10 +134,13 @@ class Platform:
 
 
 @contextmanager
-def opened(project: Project, *, migrated: bool = True, user: User | None = None) -> Iterator[Platform]:
+def opened(
+    project: Project, *, migrated: bool = True, user: User | None = None, token: str | None = None
+) -> Iterator[Platform]:
     """Starts what the target needs, connects, and brings the metadata tables up to date.
 
-    `user` acts where it is given; else who the target's identity says. Raises `Denied` where nobody is logged in.
+    `user` acts where it is given; else who the target's identity says, by `token` where one is given. Raises `Denied`
+    where nobody is logged in.
     """
     from assay.catalog.migrate import HEAD, current, migrate
 
@@ -149,7 +152,7 @@ def opened(project: Project, *, migrated: bool = True, user: User | None = None)
                 earlier = migrated and current(connection) != HEAD
                 if earlier:
                     migrate(url)
-                who = user or current_user(project, connection)
+                who = user or current_user(project, connection, token)
                 platform = Platform(project, url, connection, who.name, who)
                 if earlier:
                     from assay.pipelines.walls import mend

@@ -1,4 +1,6 @@
-"""Read-only questions over the stores of all zones; landing is in none of them.
+"""The platform's own read-only questions over the stores of all zones; landing is in none of them.
+
+What people ask goes through `serving`, which keeps it to what they may see.
 
 A table goes by `store.name` where one zone has it, or by `zone.store.name`; `zone.published.name` is a publication.
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from assay.engines.sql import output_columns, references, row_condition
 from assay.errors import Misconfigured
 from assay.pipelines import refresh
+from assay.pipelines.names import columns
 
 if TYPE_CHECKING:
     from assay.zones.contract import Contract
@@ -47,6 +48,12 @@ def _checks(project: Project, zone: Zone) -> Iterator[Callable[[], None]]:
             refresh.driving(project, zone, table)
 
         yield analytical
+    for entry in zone.access:
+        if entry.rows is not None:
+            known_columns = [name for name, _ in columns(zone, entry.store, entry.table)]
+            yield lambda entry=entry, known=known_columns: row_condition(  # type: ignore[misc]
+                entry.rows, known, zone.path, entry.line
+            )
     for source in zone.sources.values():
         seen = refresh.batch_schema(project, zone, source.name)
         for name, statement in source.conform.items():

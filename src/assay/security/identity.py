@@ -25,23 +25,23 @@ def local_name() -> str:
         raise Misconfigured("the user has no name", next="set ASSAY_USER to your name") from error
 
 
-def current_user(project: Project, connection: Connection) -> User:
-    """The user who acts.
+def current_user(project: Project, connection: Connection, token: str | None = None) -> User:
+    """The user who acts, by `token` where one is given and the target asks for a login.
 
     Raises `Denied` where the target asks for a login, and there is none that is valid.
     """
     if project.target.identity == "local":
         return User(local_name())
-    user, _ = current_session(project, connection)
+    user, _ = current_session(project, connection, token)
     return user
 
 
-def current_session(project: Project, connection: Connection) -> tuple[User, Token]:
-    """The user and the token that he acts by: `ASSAY_TOKEN`, else that of the last `assay login`.
+def current_session(project: Project, connection: Connection, token: str | None = None) -> tuple[User, Token]:
+    """The user and the token that he acts by: the one given, else `ASSAY_TOKEN`, else that of the last `assay login`.
 
     Raises `Denied` without a valid one.
     """
-    secret = os.environ.get("ASSAY_TOKEN") or remembered(session_file(project.root, project.target.name))
+    secret = token or os.environ.get("ASSAY_TOKEN") or remembered(session_file(project.root, project.target.name))
     if secret is None:
         raise Denied(
             f"nobody is logged in to target {project.target.name}", expected="a login, or a token in ASSAY_TOKEN",

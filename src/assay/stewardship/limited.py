@@ -26,7 +26,7 @@ def run_limited(module: str, request: dict[str, Any], limits: Limits) -> str | N
             input=json.dumps(told).encode(),
             capture_output=True,
             timeout=limits.wall_seconds,
-            env=_environment(),
+            env=clean_environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -51,8 +51,8 @@ def request_under_limits() -> dict[str, Any]:
     return request
 
 
-def _environment() -> dict[str, str]:
-    # The child needs no secrets of ours, and the file that it opens may be hostile.
+def clean_environment() -> dict[str, str]:
+    """What a child process is told: nothing of our secrets, as what it works on may be hostile."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     source = str(Path(assay.__file__).resolve().parent.parent)
     before = os.environ.get("PYTHONPATH")

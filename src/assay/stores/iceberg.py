@@ -282,3 +282,13 @@ def _widens(before: IcebergType, after: IcebergType) -> bool:
         and before.scale == after.scale
         and after.precision > before.precision
     )
+
+
+def current_pointer(connection: Connection, namespace: str, name: str) -> str | None:
+    """The metadata file that a table now has, which is another one after every change; None where it is not there."""
+    found = connection.execute(
+        "SELECT metadata_location FROM iceberg_tables "
+        "WHERE catalog_name = 'assay' AND table_namespace = %s AND table_name = %s",
+        (namespace, name),
+    ).fetchone()
+    return None if found is None else str(found[0])

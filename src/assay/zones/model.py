@@ -294,6 +294,34 @@ class SubscriptionFile(Strict):
     purpose: str = Field(description="What for.")
 
 
+class AccessFile(Strict):
+    """What a role is shown of a dataset that it reads."""
+
+    role: ZoneRole = Field(description="The role.")
+    dataset: str = Field(
+        description="<store>.<table>; the stores are readable, staging, quarantine, operational and analytical.",
+        pattern=r"^(readable|staging|quarantine|operational|analytical)\.[a-z][a-z0-9_]*$",
+    )
+    rows: str | None = Field(
+        None, description="A condition in SQL over the table's columns; rows that do not keep it are not shown."
+    )
+    masks: dict[str, Mask] = Field(
+        {}, description="Columns whose cells are masked: partial, hash, redact or null."
+    )
+
+    @field_validator("masks", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, value: Any) -> Any:
+        """`null` without quotes is nothing in YAML, and here the name of a mask."""
+        return {k: v if v is not None else "null" for k, v in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> AccessFile:
+        if self.rows is None and not self.masks:
+            raise ValueError("`rows` or `masks`, or both")
+        return self
+
+
 class ZoneFile(Strict):
     """zone.yaml"""
 
@@ -309,6 +337,7 @@ class ZoneFile(Strict):
     auditors: list[str] = Field([], description="Who sees what was done and decided, and no data.")
     publications: dict[Name, PublicationFile] = Field({}, description="What the zone offers.")
     subscriptions: list[SubscriptionFile] = Field([], description="What the zone uses of others.")
+    access: list[AccessFile] = Field([], description="Rows and cells that a role is not shown, or shown masked.")
     notify: list[NotifyFile] = Field([], description="Who is told of what happens in the zone.")
     retention: RetentionFile = Field(default=RetentionFile(), description="How long its stores keep what is there.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from assay.errors import Misconfigured, nearest
+from assay.zones.access import RoleAccess, check_access
 from assay.zones.contract import Contract, Field, load_contract
 from assay.zones.gate import Gate
 from assay.zones.masks import Mask
@@ -263,6 +264,7 @@ class Zone:
     concurrency: int | None = None
     policies: tuple[PolicyText, ...] = ()
     notices: tuple[Notice, ...] = ()
+    access: tuple[RoleAccess, ...] = ()
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -396,6 +398,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
             zones[zone.name] = zone
     _check_publications(reading, zones)
     check_triggers(reading, zones)
+    check_access(reading, zones)
     _check_groups(reading, document, file, zones)
     notices = _notices(reading, document, file.notify, root)
     if len(reading.problems) == 1:
@@ -538,6 +541,10 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         for name, entry in file.publications.items()
     }
     _check_contracts(reading, document, file, folder)
+    access = tuple(
+        RoleAccess(entry.role, *_pair(entry.dataset), entry.rows, entry.masks, document.line("access", number))
+        for number, entry in enumerate(file.access)
+    )
     return Zone(
         name=folder.name,
         title=file.title,
@@ -554,6 +561,7 @@ def _zone(reading: _Reading, folder: Path) -> Zone | None:
         concurrency=file.concurrency,
         policies=_policies(reading, folder),
         notices=_zone_notices(reading, document, file, folder, pipelines),
+        access=access,
     )
 
 
