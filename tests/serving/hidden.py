@@ -32,7 +32,10 @@ access:
 ANNEX = """\
 title: Annex
 owner: otto@example.org
-publications: {codes: {dataset: operational.goods, columns: [code]}, sales: {dataset: operational.sale}}
+publications:
+  codes: {dataset: operational.goods, columns: [code], auto_approve: {zones: [shop]}}
+  sales: {dataset: operational.sale}
+  some: {dataset: operational.sale, columns: [goods, note], rows: amount < 0, masks: {note: partial}}
 """
 HEADER = "No.,Sold on,Goods,Amount,Note\n"
 #: Rows of salt and every note are hidden from the analyst, and so is all of the annex but the codes of its goods.

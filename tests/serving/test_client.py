@@ -13,7 +13,9 @@ import pytest
 import assay
 from assay.engines.masks import hashed
 from assay.errors import AssayError, Denied, Misconfigured, Unavailable, Usage
+from assay.pipelines.grants import decide, request
 from assay.pipelines.plan import apply, plan
+from assay.pipelines.subscriptions import publication_of
 from assay.security.audit import entries
 from assay.security.mask_keys import mask_key
 from assay.serving.client import Connection
@@ -147,6 +149,21 @@ def test_a_granted_publication_is_read_and_nothing_beside_it(ask: Callable[..., 
     assert ask(ANALYST, "SELECT * FROM annex.published.codes") == [("tea",)]
     with pytest.raises(Denied):
         ask(STEWARD, "SELECT * FROM annex.published.codes")
+
+
+def test_a_publication_shows_its_rows_and_masks_until_the_grant_is_revoked(hidden: Shop) -> None:
+    with as_user(hidden, "otto@example.org") as owner:
+        asked = request(owner, publication_of(owner.project, "annex.some"), "user", "uma@example.org", "a study")
+        asking = "SELECT * FROM annex.published.some"
+        with as_user(hidden, "uma@example.org") as platform, Connection(platform) as connection:
+            with pytest.raises(Denied):
+                connection.sql(asking)
+            decide(owner, asked.id, "granted", "a good purpose")
+            assert list(connection.sql(asking).rows()) == [("tea", "****nnex")]
+            assert list(connection.sql("SHOW TABLES").rows())[0][0] == "annex.published.some"
+            decide(owner, asked.id, "revoked", "the study is over")
+            with pytest.raises(Denied):
+                connection.sql(asking)
 
 
 def test_tables_are_listed_and_described_as_somebody_sees_them(ask: Callable[..., list[tuple[str, ...]]]) -> None:

@@ -59,10 +59,7 @@ def tables(zone: Zone, store: str) -> Mapping[str, Any]:
 def columns(zone: Zone, store: str, name: str) -> tuple[tuple[str, FieldType], ...]:
     """The columns of a table, in order: its fields, and what assay adds to each row."""
     if store == "published":
-        offered = zone.publications[name]
-        contract = tables(zone, offered.store)[offered.table].contract
-        chosen = offered.columns or tuple(field.name for field in contract.fields)
-        return tuple((column, contract.field(column).type) for column in chosen)
+        return tuple((field.name, field.type) for field in zone.publications[name].contract.fields)
     if store == "operational":
         fields = tuple((field.name, field.type) for field in zone.operational[name].contract.fields)
         return fields + tuple((one, FieldType(_ADDED_TYPES[kind])) for one, kind in operational.PROVENANCE)

@@ -22,6 +22,7 @@ from assay.errors import AssayError, NotFound, Usage
 from assay.pipelines.platform import Platform, opened
 from assay.security.mask_keys import mask_key
 from assay.security.principals import User
+from assay.security.resources import PUBLISHED
 from assay.serving.answer import Answer
 from assay.serving.in_force import InForce
 from assay.serving.listing import at_once, columns, listed
@@ -179,7 +180,7 @@ class Connection:
                     process.end()
 
         masked = tuple(f"{'.'.join(parts)}.{one}" for parts, sight in narrowed for one in sight.masked)
-        filtered = tuple(".".join(parts) for parts, sight in narrowed if sight.filtered)
+        filtered = tuple(".".join(parts) for parts, sight in narrowed if sight.filtered and sight.store != PUBLISHED)
         return Answer(reader, types, done, masked, filtered, bytes_most)
 
     def _back(self, process: Process) -> None:

@@ -1,10 +1,11 @@
-"""What stands when a question is asked: the configuration that was applied last, and the world that it makes."""
+"""What stands when a question is asked: the configuration that was applied last, what was granted, and the world
+that they make."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.catalog import records
+from assay.catalog import records, subscriptions
 from assay.errors import Misconfigured, NotFound
 from assay.pipelines.configurations import project_of
 from assay.pipelines.platform import Platform
@@ -12,6 +13,9 @@ from assay.security.world import World, world_of
 
 if TYPE_CHECKING:
     from assay.zones.project import Project
+
+#: Publications by zone and name, with those to whom they are granted.
+Granted = dict[tuple[str, str], frozenset[str]]
 
 
 class InForce:
@@ -23,14 +27,17 @@ class InForce:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._known: tuple[str | None, Project, World] | None = None
+        self._known: tuple[tuple[str | None, Granted, Granted], Project, World] | None = None
 
     def now(self) -> tuple[Project, World]:
         """What stands now."""
-        version = records.applied_version(self._platform.connection)
-        if self._known is None or self._known[0] != version:
+        tx = self._platform.connection
+        version = records.applied_version(tx)
+        zones, users = subscriptions.granted(tx, "zone"), subscriptions.granted(tx, "user")
+        stands = version, zones, users
+        if self._known is None or self._known[0] != stands:
             project = self._applied(version)
-            self._known = version, project, world_of(project)
+            self._known = stands, project, world_of(project, zones, users)
         return self._known[1], self._known[2]
 
     def _applied(self, version: str | None) -> Project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay.security.resources import PUBLISHED
 from assay.serving.answer import Answer
 
 if TYPE_CHECKING:
@@ -23,10 +24,15 @@ def listed(names: Names) -> pa.Table:
     return _texts(
         ("table_name", "columns", "rows"),
         [
-            (".".join(parts), ", ".join(one.name for one in sight.columns), "some" if sight.filtered else "all")
+            (".".join(parts), ", ".join(one.name for one in sight.columns), "some" if _left_out(sight) else "all")
             for parts, sight in names.all()
         ],
     )
+
+
+def _left_out(sight: Sight) -> bool:
+    """Whether he is not shown all that is offered."""
+    return sight.filtered and sight.store != PUBLISHED
 
 
 def columns(sight: Sight) -> pa.Table:

@@ -74,9 +74,11 @@ class Names:
         mine = self._world.zones_of(self._user)
         for home, access in sorted(self._world.zones.items()):
             if home not in mine:
-                for name, granted in sorted(access.granted.items()):
-                    if granted & mine and (sight := self._sight(home, PUBLISHED, name)) is not None:
-                        yield (home, PUBLISHED, name), sight
+                for name in sorted(access.publications):
+                    to_him = self._user.name in access.granted_users.get(name, ())
+                    if to_him or access.granted.get(name, frozenset()) & mine:
+                        if (sight := self._sight(home, PUBLISHED, name)) is not None:
+                            yield (home, PUBLISHED, name), sight
 
     def _known(self, zone: str | None) -> str | None:
         return zone if zone in self._project.zones else None

@@ -21,7 +21,6 @@ from assay.security.decide import decide, seen_classes
 from assay.security.principals import User
 from assay.security.resources import PUBLISHED, Resource, dataset, publication
 from assay.security.world import World
-from assay.zones.access import RoleAccess
 from assay.zones.masks import MASKS, Mask
 from assay.zones.types import FieldType
 
@@ -168,7 +167,15 @@ def _parts(
     world: World, user: User, zone: Zone, store: str, name: str, shown: tuple[Column, ...],
     seen: frozenset[FieldClass],
 ) -> tuple[Part, ...]:  # fmt: skip
-    """One part for each of the roles by which he reads the table, where `access` speaks of it; else one for all."""
+    """One part for each of the roles by which he reads the table, where `access` speaks of it; else one for all.
+
+    A publication is one part: what its owner offers, masked as he masks it.
+    """
+    if store == PUBLISHED:
+        offered = zone.publications[name]
+        known = frozenset(column for column, _ in columns(zone, offered.store, offered.table))
+        rows = _condition(offered.rows, zone.path, offered.line, known)
+        return (Part(rows, {**_unseen(shown, seen), **offered.masks}),)
     said = {one.role: one for one in zone.access if (one.store, one.table) == (store, name)}
     roles = world.zone_roles(user, zone.name) if said else frozenset()
     if not roles & said.keys():
@@ -182,7 +189,7 @@ def _parts(
         rows = None
         if role in said:
             masks.update(said[role].masks)
-            rows = _condition(said[role], zone.path, frozenset(one.name for one in shown))
+            rows = _condition(said[role].rows, zone.path, said[role].line, frozenset(one.name for one in shown))
         if rows is not None:
             masks[_ROW] = "null"
         parts.append(Part(rows, masks))
@@ -190,8 +197,8 @@ def _parts(
 
 
 @lru_cache(4096)
-def _condition(access: RoleAccess, path: Path, columns: frozenset[str]) -> str | None:
-    return None if access.rows is None else row_condition(access.rows, columns, path, access.line)
+def _condition(rows: str | None, path: Path, line: int | None, known: frozenset[str]) -> str | None:
+    return None if rows is None else row_condition(rows, known, path, line)
 
 
 def _unseen(shown: tuple[Column, ...], seen: frozenset[FieldClass]) -> dict[str, Mask]:
