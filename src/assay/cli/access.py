@@ -58,7 +58,6 @@ def access_explain(
     from assay.security.explain import explain
     from assay.security.permissions import ACTIONS
     from assay.security.resources import PLATFORM, parse
-    from assay.security.world import world_of
 
     found = parse(resource)
     if action not in ACTIONS:
@@ -75,7 +74,8 @@ def access_explain(
     with admitted(project) as door:
         if user != door.user.name or groups:
             door.of_zone(found.zone) if found.zone is not None else door.require("audit", PLATFORM)
-    explained = explain(world_of(project), _principal(user, groups), action, found, context)
+        world = door.world
+    explained = explain(world, _principal(user, groups), action, found, context)
     if as_json:
         output.print_json(explained.to_dict())
     else:
@@ -123,7 +123,6 @@ def access_matrix(zones: tuple[str, ...], folder: Path, target: str | None, as_j
     from assay.errors import Usage, nearest
     from assay.security.matrix import matrix
     from assay.security.resources import PLATFORM
-    from assay.security.world import world_of
 
     project = load(folder, target)
     for name in zones:
@@ -133,7 +132,7 @@ def access_matrix(zones: tuple[str, ...], folder: Path, target: str | None, as_j
     with admitted(project) as door:
         shown = frozenset().union(*(door.zones(name) for name in zones)) if zones else door.zones()
         platform_too = not zones and door.may("audit", PLATFORM)
-    world = world_of(project)
+        world = door.world
     entries = list(matrix(world, None if platform_too else [name for name in world.zones if name in shown]))
     if as_json:
         output.print_json([entry.to_dict() for entry in entries])
