@@ -145,3 +145,13 @@ def test_a_door_hands_nothing_out_before_it_was_asked(peopled: Shop) -> None:
 
     with peopled.opened() as platform, pytest.raises(RuntimeError, match="has asked for no permission"):
         assert Door(platform, "status").platform
+
+
+def test_before_anything_is_applied_the_files_say_who_operates_and_zones_are_not_needed_for_it(shop: Shop) -> None:
+    from assay.pipelines.door import Door
+    from assay.zones.project import load_bare
+
+    with opened(load_bare(shop.root), user=User(OWNER)) as platform:
+        Door(platform, "up").of_platform()
+    with opened(load_bare(shop.root), user=User(STRANGER)) as platform, pytest.raises(Denied):
+        Door(platform, "up").of_platform()

@@ -422,10 +422,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
         files=files,
         administrators=frozenset(file.administrators),
         auditors=frozenset(file.auditors),
-        groups={
-            name: Group({zone: frozenset(roles) for zone, roles in one.zones.items()}, frozenset(one.platform))
-            for name, one in file.groups.items()
-        },
+        groups=_groups(file),
         notices=notices,
     )
 
@@ -445,7 +442,17 @@ def load_bare(root: Path, target: str | None = None) -> Project:
         zones={},
         version="",
         files=(document.path,),
+        administrators=frozenset(file.administrators),
+        auditors=frozenset(file.auditors),
+        groups=_groups(file),
     )
+
+
+def _groups(file: PlatformFile) -> dict[str, Group]:
+    return {
+        name: Group({zone: frozenset(roles) for zone, roles in one.zones.items()}, frozenset(one.platform))
+        for name, one in file.groups.items()
+    }
 
 
 def _target(root: Path, document: Document, file: PlatformFile, target: str | None) -> Target:
