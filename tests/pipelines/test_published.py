@@ -23,7 +23,7 @@ def read(shop: Shop) -> Iterator[Shop]:
         shop.write(name, text)
     with shop.opened() as platform:
         found = plan(platform)
-        assert "zone reader asks for shop.sale, owner@example.org decides" in found.remarks
+        assert "zone reader asks for shop.sale, owner@example.org decides" in [one.words for one in found.remarks]
         apply(platform)
         assert plan(platform).remarks == ()
         decide(platform, only(platform).id, "granted", "they compare")
@@ -63,7 +63,8 @@ schema:
 def test_what_breaks_nobody_is_told_with_the_subscribers(read: Shop) -> None:
     offer(read, OFFER.replace("[number, goods]", "[number, goods, month]"))
     with read.opened() as platform:
-        assert any(one.startswith("shop.sale changes for zone reader: field month") for one in plan(platform).remarks)
+        words = [one.words for one in plan(platform).remarks]
+        assert any(one.startswith("shop.sale changes for zone reader: field month") for one in words)
         apply(platform)
         assert only(platform).state == "granted"
 
@@ -80,7 +81,7 @@ def test_the_new_form_stands_beside_the_old_one_until_its_subscribers_have_moved
         "SELECT b.number, s.number AS goods FROM batch AS b LEFT JOIN shop.published.sale_v2 AS s USING (number)\n",
     )
     with read.opened() as platform:
-        assert [one.partition(":")[0] for one in plan(platform).remarks] == [
+        assert [one.words.partition(":")[0] for one in plan(platform).remarks] == [
             "the subscription of zone reader to shop.sale ends", "shop.sale_v2 is granted to zone reader",
         ]  # fmt: skip
         apply(platform)

@@ -100,7 +100,7 @@ def _as_json(found: Plan) -> dict[str, object]:
         "changes": [change.to_dict() for change in found.changes],
         "losing": list(found.losing),
         "access": [change.to_dict() for change in found.access],
-        "remarks": list(found.remarks),
+        "remarks": [one.words for one in found.remarks],
     }
 
 
@@ -119,7 +119,7 @@ def _show(found: Plan, *, ddl: bool) -> None:
         for line in _access(found.access):
             click.echo(f"  {output.visible(line)}")
     for remark in found.remarks:
-        click.echo(remark)
+        click.echo(remark.words)
     click.echo(_summary(found))
 
 

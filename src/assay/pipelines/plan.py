@@ -17,7 +17,7 @@ from assay.pipelines.published import concerned
 from assay.pipelines.subscriptions import follow, record_changes
 from assay.pipelines.telling.readers import register
 from assay.security.world import world_of
-from assay.stores.changes import Change, LakeStep
+from assay.stores.changes import Change, LakeStep, Remark
 from assay.stores.data_folder import claim
 from assay.stores.database import Connection, DatabaseFailed, execute, hold, transaction
 from assay.stores.lake import LakeTable, analytical, clean, quarantine, readable
@@ -63,7 +63,7 @@ class Plan:
     version: str
     applied: str | None = None
     access: tuple[AccessChange, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def losing(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class Plan:
             self,
             changes=tuple(change for change in self.changes if change.zone in zones),
             access=tuple(one for one in self.access if (platform if one.zone is None else one.zone in zones)),
-            remarks=tuple(words for words in self.remarks if words.split("/")[1] in zones),
+            remarks=tuple(one for one in self.remarks if one.zones & zones),
         )
 
 
@@ -246,7 +246,7 @@ def planned(tx: Connection, project: Project) -> Plan:
     return Plan(tuple(changes), project.version, applied, remarks=tuple(_remarks(project)))
 
 
-def _remarks(project: Project) -> Iterator[str]:
+def _remarks(project: Project) -> Iterator[Remark]:
     """The words of service levels that nobody watches, by contract."""
     for zone in project.zones.values():
         contracts = [source.contract for source in zone.sources.values()]
@@ -255,7 +255,8 @@ def _remarks(project: Project) -> Iterator[str]:
         for contract in contracts:
             if contract.unwatched:
                 words = ", ".join(contract.unwatched)
-                yield f"{contract.path.relative_to(project.root)}: of slaProperties, {words}: not watched"
+                told = f"{contract.path.relative_to(project.root)}: of slaProperties, {words}: not watched"
+                yield Remark(told, frozenset({zone.name}))
 
 
 def _taken(zone: Zone, why: str) -> Misconfigured:

@@ -11,7 +11,7 @@ from assay.catalog.subscriptions import Name, Subscription
 from assay.errors import Misconfigured
 from assay.pipelines.access import project_of_files
 from assay.pipelines.subscriptions import moves
-from assay.stores.changes import Change
+from assay.stores.changes import Change, Remark
 from assay.stores.database import Connection
 from assay.zones.publication_diff import published_changes
 
@@ -29,7 +29,7 @@ class Concerned:
 
     problems: tuple[Misconfigured, ...] = ()
     dropped: tuple[Change, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def concerned(tx: Connection, project: Project, applied: str | None) -> Concerned:
@@ -55,7 +55,8 @@ def concerned(tx: Connection, project: Project, applied: str | None) -> Concerne
                 next="drop the old one when nobody subscribes to it any more: assay subscription list",
             ))  # fmt: skip
         elif changes:
-            remarks.append(f"{zone}.{name} changes for {who}: {'; '.join(one.words for one in changes)}")
+            words = f"{zone}.{name} changes for {who}: {'; '.join(one.words for one in changes)}"
+            remarks.append(Remark(words, frozenset({zone})))
     return Concerned(tuple(problems), tuple(dropped), (*remarks, *_moved(tx, project)))
 
 
@@ -82,10 +83,11 @@ def _before(tx: Connection, project: Project, applied: str | None, zones: set[st
     return project_of_files(files, project.target.name)
 
 
-def _moved(tx: Connection, project: Project) -> list[str]:
-    """What `apply` does to subscriptions, in words."""
-    words = []
+def _moved(tx: Connection, project: Project) -> list[Remark]:
+    """What `apply` does to subscriptions, for both sides to know."""
+    found = []
     for one in moves(tx, project):
         decides = f", {project.zones[one.publication[0]].owner} decides" if one.after == "requested" else ""
-        words.append(one.words + decides)
-    return words
+        sides = {one.publication[0]} | ({one.subscriber} if one.kind == "zone" else set())
+        found.append(Remark(one.words + decides, frozenset(sides)))
+    return found

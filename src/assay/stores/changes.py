@@ -74,3 +74,11 @@ class Change:
                 for step in self.lake
             ],
         }
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about the configuration that changes no store, and the zones that it concerns."""
+
+    words: str
+    zones: frozenset[str]
