@@ -73,16 +73,18 @@ def deliver(shop: Shop, zone: str, *names: str) -> list[str]:
 
 
 def seen(shop: Shop, who: str, until: datetime) -> dict[str, tuple[int, str, str]]:
-    """What somebody is told by every call: exit code, what was printed, and the error."""
+    """What somebody is told by every call, of which each second one asks for JSON: exit code, output, and the error.
+
+    The next role asks for JSON where this one asked for text.
+    """
     found = {}
-    for written in CALLS:
-        for form in ("", " --json"):
-            words = written.format(
-                next=3, who=who, elsewhere=ELSEWHERE, until=f"{until:%Y-%m-%dT%H:%M:%S}", file=shop.root / "till-1.csv",
-                new=shop.root / "never.xlsx",
-            ) + form  # fmt: skip
-            result = call(shop, words, user=who)
-            found[words] = (result.exit_code, WAITED.sub("…", result.output), str(result.exception))
+    for number, written in enumerate(CALLS, list(ROLES).index(who)):
+        words = written.format(
+            next=3, who=who, elsewhere=ELSEWHERE, until=f"{until:%Y-%m-%dT%H:%M:%S}", file=shop.root / "till-1.csv",
+            new=shop.root / "never.xlsx",
+        ) + (" --json" if number % 2 else "")  # fmt: skip
+        result = call(shop, words, user=who)
+        found[words] = (result.exit_code, WAITED.sub("…", result.output), str(result.exception))
     return found
 
 
@@ -90,7 +92,7 @@ def test_what_another_zone_holds_and_does_changes_nothing_that_members_of_the_sh
     until = datetime.now(UTC)
     before = {who: seen(two, who, until) for who in ROLES}
     answers = [code for told in before.values() for code, _, _ in told.values()]
-    assert answers.count(0) > 60 and answers.count(1) > 60  # of refusals and of answers there are many
+    assert answers.count(0) > 30 and answers.count(1) > 30  # of refusals and of answers there are many
     texts = (TILL, "nonsense\n1\n", TILL.replace("tea", "salt").replace("\n1,", "\n7,"))
     for name, text in zip("abc", texts, strict=True):
         (two.root / f"till-{name}.csv").write_text(text)

@@ -109,7 +109,7 @@ def rows_without_batch(platform: Platform) -> dict[str, Counter[tuple[Any, ...]]
     return found
 
 
-@settings(ORDINARY, max_examples=3)
+@settings(ORDINARY, max_examples=2)
 @given(actions=ACTIONS)
 def test_housekeeping_changes_no_row(
     platform: Platform, tmp_path_factory: pytest.TempPathFactory, actions: list[Any]

@@ -19,6 +19,8 @@ def test_a_reading_process_that_is_ended_from_outside_rejects_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     """The real process is started, and ended before it reads."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("whoever started the tests lets them and their children ignore this signal: nohup does")
     run = subprocess.run
 
     def ended(command: list[str], **options: Any) -> Any:

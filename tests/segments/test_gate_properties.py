@@ -289,8 +289,8 @@ def test_any_table_written_as_workbook_comes_back_equal_or_is_rejected(
 
 # --- a damaged file is never approved with changed values ----------------------------------------------------------
 
-MUTATIONS = 400
-WORKBOOK_MUTATIONS = 100
+MUTATIONS = 200
+WORKBOOK_MUTATIONS = 50
 SLOW_MUTATIONS = 10_000
 SLOW_WORKBOOK_MUTATIONS = 3_000
 

@@ -78,7 +78,7 @@ def test_an_owner_is_answered_as_the_engine_answers_over_the_stores_themselves(p
     """Whether rows of PostgreSQL come by a file or by the engine's own way to it, the answer is the same."""
     compared = 0
     with as_user(pair[0], OWNER) as platform, Connection(platform, seconds=20) as connection:
-        for statement in questions(3, 400):
+        for statement in questions(3, 150):
             if "LIMIT" in statement or "any_value" in statement or "annex" in statement or "hash(" in statement:
                 continue  # which rows these give is chance, or another zone's
             try:
@@ -89,7 +89,7 @@ def test_an_owner_is_answered_as_the_engine_answers_over_the_stores_themselves(p
             assert answer.columns == columns
             assert sorted(map(repr, answer.rows())) == sorted(map(repr, rows)), statement
             compared += 1
-    assert compared > 80
+    assert compared > 30
 
 
 def test_the_two_platforms_do_differ(pair: tuple[Shop, Shop]) -> None:
