@@ -77,7 +77,9 @@ def service(folder: Path, *, workers: int = 2, zones: int = 1) -> Iterator[tuple
         command = [sys.executable, "-m", "assay.cli", "up", "--json", "--workers", str(workers)]
         process = subprocess.Popen(command, cwd=root, env=environment(), stdout=said, stderr=said)
         try:
-            until(lambda: b'"ready"' in (folder / "said").read_bytes())
+            until(lambda: b'"ready"' in (folder / "said").read_bytes() or process.poll() is not None)
+            if process.poll() is not None:
+                raise SystemExit((folder / "said").read_text())
             yield process, platform
         finally:
             process.send_signal(signal.SIGTERM)

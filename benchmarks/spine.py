@@ -62,8 +62,8 @@ def main() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment in which a child finds this checkout's assay."""
-    return {**os.environ, "PYTHONPATH": str(HERE.parent / "src")}
+    """The environment in which a child finds this checkout's assay, and acts as the owner of the project's zone."""
+    return {**os.environ, "PYTHONPATH": str(HERE.parent / "src"), "ASSAY_USER": "benchmark"}
 
 
 def new_project(folder: Path) -> Any:
