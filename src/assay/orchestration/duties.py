@@ -52,7 +52,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("freshness", 60.0, freshness.watch),
     Duty("messages", 1.0, partial(tell, seconds=TELL_SECONDS)),
     Duty("housekeeping", 30.0, keep_house),
-    Duty("small files", 15.0, tidy),
+    Duty("small files", 5.0, tidy),
     Duty("subscriptions", 60.0, verify_due),
     Duty("checkpoints", 60.0, _vouch),
 )

@@ -31,7 +31,7 @@ ROUND_BYTES = 1 << 30
 REST_SECONDS = 24 * 3600
 #: A table of more files is not left until housekeeping comes by its schedule: reading and committing take longer
 #: with each file.
-FILES_CROWDED = 64
+FILES_CROWDED = 32
 #: Whose batches were at work in the last so many seconds is looked at.
 RECENT_SECONDS = 120
 
