@@ -29,17 +29,6 @@ REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameter
 CLOSED = ("account", "api_token", "audit", "configuration", "decision", "delivery", "maintenance", "worker")
 
 
-@pytest.fixture(scope="module")
-def zones(new_shop: Callable[[], Shop]) -> Shop:
-    return two_zones(new_shop())
-
-
-@pytest.fixture
-def platform(zones: Shop) -> Iterator[Platform]:
-    with zones.opened() as found:
-        yield found
-
-
 @contextmanager
 def reading(platform: Platform, zone: str) -> Iterator[Connection]:
     """A session of the role that the engine logs in as."""

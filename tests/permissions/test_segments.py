@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,6 @@ MAY = {
     "conform": ({"clean", "operational", "analytical"}, {"operational"}),
     "denormalize": ({"clean", "operational", "analytical"}, {"analytical"}),
 }
-
-
-@pytest.fixture(scope="module")
-def zones(new_shop: Callable[[], Shop]) -> Shop:
-    return two_zones(new_shop())
-
-
-@pytest.fixture
-def platform(zones: Shop) -> Iterator[Platform]:
-    with zones.opened() as found:
-        yield found
 
 
 def test_every_segment_of_the_flow_has_its_row() -> None:

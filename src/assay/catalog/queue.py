@@ -234,24 +234,26 @@ def take_up(
 ) -> int:
     """Lets what failed be tried again at once; returns how many batches that were."""
     wanted = None if pipelines is None else [f"{zone}/{pipeline}" for zone, pipeline in pipelines]
-    done = connection.execute(
-        "UPDATE assay.batch SET parked = false, retry_at = NULL, attempts = 0 "
-        f"WHERE state IN {_MOVING} AND (parked OR retry_at IS NOT NULL) "
-        "AND (%(number)s::bigint IS NULL OR id = %(number)s) "
-        "AND (%(pipelines)s::text[] IS NULL OR zone || '/' || pipeline = ANY(%(pipelines)s))".encode(),
+    return _take_up(
+        connection,
+        "(parked OR retry_at IS NOT NULL) AND (%(number)s::bigint IS NULL OR id = %(number)s) "
+        "AND (%(pipelines)s::text[] IS NULL OR zone || '/' || pipeline = ANY(%(pipelines)s))",
         {"number": number, "pipelines": wanted},
     )
-    if done.rowcount:
-        announce(connection)
-    return done.rowcount
 
 
 def take_up_failed(connection: Connection, zone: str, error: str) -> int:
     """Lets the batches of a zone that failed by one kind of error be tried again; returns how many that were."""
+    return _take_up(
+        connection, "zone = %(zone)s AND parked AND failure ->> 'error' = %(error)s", {"zone": zone, "error": error}
+    )
+
+
+def _take_up(connection: Connection, condition: str, values: dict[str, Any]) -> int:
     done = connection.execute(
         "UPDATE assay.batch SET parked = false, retry_at = NULL, attempts = 0 "
-        f"WHERE state IN {_MOVING} AND zone = %s AND parked AND failure ->> 'error' = %s".encode(),
-        (zone, error),
+        f"WHERE state IN {_MOVING} AND {condition}".encode(),
+        values,
     )
     if done.rowcount:
         announce(connection)

@@ -197,8 +197,9 @@ def steps(tx: Connection, number: int) -> list[Step]:
 
 def listed(tx: Connection, *, open_only: bool = False) -> list[Subscription]:
     """Every subscription, the newest first."""
-    where = "WHERE s.state = ANY(%s)" if open_only else "WHERE %s::text[] IS NOT NULL"
-    return [_made(row) for row in tx.execute(f"{_SELECT} {where} ORDER BY s.id DESC".encode(), (sorted(OPEN),))]
+    states = sorted(OPEN if open_only else STATES)
+    found = tx.execute(f"{_SELECT} WHERE s.state = ANY(%s) ORDER BY s.id DESC".encode(), (states,))
+    return [_made(row) for row in found]
 
 
 def latest(tx: Connection, kind: Kind) -> dict[tuple[str, Name], State]:

@@ -88,7 +88,7 @@ def plan(platform: Platform) -> Plan:
     from assay.pipelines.access import access_changes
 
     with transaction(platform.connection) as tx:
-        found = _with_subscribers(tx, platform.project, planned(tx, platform.project))
+        found = _with_subscribers(tx, platform.project)
         return replace(found, access=access_changes(tx, platform.project, found.applied))
 
 
@@ -102,11 +102,11 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     project = platform.project
     with transaction(platform.connection) as tx:
         hold(tx, "apply", seconds=WAIT_SECONDS)
-        found = _with_subscribers(tx, platform.project, planned(tx, platform.project))
+        found = _with_subscribers(tx, platform.project)
         _refuse_losses(found, allowed_losses)
         if _hold_pipelines(tx, platform.project, found):
             # What they did while we waited counts.
-            found = _with_subscribers(tx, platform.project, planned(tx, platform.project))
+            found = _with_subscribers(tx, platform.project)
             _refuse_losses(found, allowed_losses)
         walls.prepare(tx)
         _carry_out(tx, platform.data, found, folders)
@@ -138,10 +138,11 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     return found
 
 
-def _with_subscribers(tx: Connection, project: Project, found: Plan) -> Plan:
-    """The plan with what it means for subscribers; raises `Misconfigured` for what would break them."""
+def _with_subscribers(tx: Connection, project: Project) -> Plan:
+    """What is planned, with what it means for subscribers; raises `Misconfigured` for what would break them."""
     from assay.pipelines.sql_check import raise_all
 
+    found = planned(tx, project)
     about = concerned(tx, project, found.applied)
     raise_all(list(about.problems), "publications would break for their subscribers")
     return replace(found, changes=found.changes + about.dropped, remarks=found.remarks + about.remarks)

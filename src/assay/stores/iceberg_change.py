@@ -21,7 +21,7 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table, TableProperties, Transaction
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import ExpireSnapshots, _DeleteFiles, _MergeAppendFiles, _SnapshotProducer
 
 if TYPE_CHECKING:
@@ -48,6 +48,16 @@ def replace(
                 warnings.filterwarnings("ignore", message="Delete operation did not match any records")
                 change.delete(condition, snapshot_properties=properties)
             change.swap_files(None, come, properties)
+
+
+def in_order(metadata: TableMetadata) -> list[Snapshot]:
+    """The snapshots that a table keeps, the oldest first."""
+    return sorted(metadata.snapshots, key=lambda one: (one.sequence_number or 0, one.timestamp_ms))
+
+
+def named_snapshots(metadata: TableMetadata) -> set[int]:
+    """The snapshots that must stay: the current one, and what others tagged."""
+    return {ref.snapshot_id for ref in metadata.refs.values()}
 
 
 class _Change(Transaction):
@@ -87,9 +97,8 @@ class _Change(Transaction):
         metadata = self.table_metadata
         if len(metadata.snapshots) < kept + 10:
             return
-        ordered = sorted(metadata.snapshots, key=lambda one: (one.sequence_number or 0, one.timestamp_ms))
-        named = {ref.snapshot_id for ref in metadata.refs.values()}  # the current one, and what others tagged
-        old = [one.snapshot_id for one in ordered[:-kept] if one.snapshot_id not in named]
+        named = named_snapshots(metadata)
+        old = [one.snapshot_id for one in in_order(metadata)[:-kept] if one.snapshot_id not in named]
         if old:
             ExpireSnapshots(self).by_ids(old).commit()
 

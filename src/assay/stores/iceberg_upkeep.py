@@ -155,8 +155,9 @@ def swap(iceberg: Iceberg, state: TableState, swaps: Iterable[Swap]) -> list[Swa
 def superseded(table: Table, before: datetime) -> list[int]:
     """The snapshots that readers of the last while cannot have seen as the current one: superseded before a moment,
     or beyond the number that is kept."""
-    named = {ref.snapshot_id for ref in table.metadata.refs.values()}  # the current one, and what others tagged
-    ordered = sorted(table.metadata.snapshots, key=lambda one: (one.sequence_number or 0, one.timestamp_ms))
+    from assay.stores.iceberg_change import in_order, named_snapshots
+
+    named, ordered = named_snapshots(table.metadata), in_order(table.metadata)
     moment = before.timestamp() * 1000
     old = {one.snapshot_id for one, after in zip(ordered, ordered[1:], strict=False) if after.timestamp_ms < moment}
     old |= {one.snapshot_id for one in ordered[:-SNAPSHOTS_KEPT]}
