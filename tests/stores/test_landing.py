@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError, Misconfigured, NotFound, Unavailable
-from assay.security.keys import keyring
+from assay.security.keys import KeyFile, keyring
+from assay.security.mask_keys import mask_key
 from assay.stores import objects
 from assay.stores.landing import Damaged, Landing
 
@@ -274,6 +275,20 @@ def test_a_missing_master_key_is_told_and_never_made_anew(tmp_path: Path) -> Non
     assert got(tmp_path, sha256) == SECRET
 
 
+@pytest.mark.parametrize("first", ["landing", "masks"])
+def test_no_master_key_is_made_while_keys_of_files_or_of_masks_need_the_old_one(tmp_path: Path, first: str) -> None:
+    data, keys = tmp_path / "data", tmp_path / "keys"
+    if first == "landing":
+        keyring(data, keys).current("zone")
+    else:
+        mask_key(data, keys, "zone")
+    (keys / "master.key").unlink()
+    for ask in (lambda: keyring(data, keys).current("other"), lambda: mask_key(data, keys, "other")):
+        with pytest.raises(Misconfigured, match="the master key is missing"):
+            ask()
+    assert not (keys / "master.key").exists()
+
+
 def test_a_wrong_master_key_is_told(tmp_path: Path) -> None:
     sha256 = put(tmp_path, SECRET)
     (tmp_path / "other").mkdir()
@@ -312,14 +327,38 @@ def test_keys_are_shown_nowhere(tmp_path: Path) -> None:
 def test_deliveries_at_once_make_one_key_and_one_file(tmp_path: Path) -> None:
     arrived = tmp_path / "arrived"
     arrived.write_bytes(SECRET)
-    threads = [threading.Thread(target=lambda: store_of(tmp_path).put("zone", arrived)) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert len(list((tmp_path / "data/landing/zone/keys").glob("*.json"))) == 1
-    assert len(list((tmp_path / "data/landing/zone/heads").glob("??/*"))) == 1
-    assert got(tmp_path, hashlib.sha256(SECRET).hexdigest()) == SECRET
+    for number in range(20):
+        zone, together = f"zone{number}", threading.Barrier(8)
+
+        def deliver(zone: str = zone, together: threading.Barrier = together) -> None:
+            together.wait()
+            store_of(tmp_path).put(zone, arrived)
+
+        threads = [threading.Thread(target=deliver) for _ in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert [path.name for path in (tmp_path / f"data/landing/{zone}/keys").glob("*.json")] == ["1.json"]
+        assert len(list((tmp_path / f"data/landing/{zone}/heads").glob("??/*"))) == 1
+        assert got(tmp_path, hashlib.sha256(SECRET).hexdigest(), zone) == SECRET
+
+
+def test_the_first_key_of_a_zone_gives_way_to_one_that_came_while_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = (keyring(tmp_path / "data", tmp_path / "keys") for _ in range(2))
+    looked = slow._files
+
+    def late(zone: str) -> list[KeyFile]:
+        seen = looked(zone)
+        monkeypatch.setattr(slow, "_files", looked)
+        quick.current(zone)
+        return seen
+
+    monkeypatch.setattr(slow, "_files", late)
+    assert slow.current("zone").secret == quick.current("zone").secret
+    assert [key.number for key in slow.known("zone")] == [1]
 
 
 # --- a new key ------------------------------------------------------------------------------------------------------

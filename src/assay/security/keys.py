@@ -22,6 +22,7 @@ from assay.security.verify_chain import canonical
 from assay.stores.sealed import KEY_BYTES, NONCE_BYTES, ZoneKey
 
 MASTER_KEY = "master.key"
+LANDING, MASKS = "landing", "masks"
 
 
 class KeyProvider(Protocol):
@@ -107,7 +108,7 @@ class ZoneKeyring:
     def current(self, zone: str) -> ZoneKey:
         """The newest key of a zone; its first is made now where it has none."""
         known = self._files(zone)
-        return self._open(known[0]) if known else self.make(zone)
+        return self._open(known[0]) if known else self._made(zone, 1)
 
     def known(self, zone: str) -> tuple[ZoneKey, ...]:
         """Every key of a zone, the newest first."""
@@ -115,7 +116,10 @@ class ZoneKeyring:
 
     def make(self, zone: str) -> ZoneKey:
         """Gives a zone a new key, from now on its newest; of two processes that do so at once, one gives way."""
-        number = max((file.number for file in self._files(zone)), default=0) + 1
+        return self._made(zone, max((file.number for file in self._files(zone)), default=0) + 1)
+
+    def _made(self, zone: str, number: int) -> ZoneKey:
+        """The key of that number: a new one, or that of another process which was quicker."""
         fields = {
             "version": 1, "zone": zone, "number": number, "created_at": instant(datetime.now(UTC)),
             "wrapped": base64.b64encode(self._provider.wrap(os.urandom(KEY_BYTES), _context(zone, number))).decode(),
@@ -154,8 +158,13 @@ class ZoneKeyring:
 
 def keyring(data: Path, keys: Path) -> ZoneKeyring:
     """The keyring of a target whose master key is a file in the folder `keys`."""
-    landing = data / "landing"
-    return ZoneKeyring(landing, LocalMaster(keys, lambda: not any(landing.glob("*/keys/*.json"))))
+    return ZoneKeyring(data / LANDING, master(data, keys))
+
+
+def master(data: Path, keys: Path) -> LocalMaster:
+    """The master key in the folder `keys`; no new one is made while any key below `data` needs an old one."""
+    wrapped = (data / LANDING, data / MASKS)
+    return LocalMaster(keys, lambda: not any(next(one.glob("*/keys/*.json"), None) for one in wrapped))
 
 
 def _context(zone: str, number: int) -> dict[str, str]:

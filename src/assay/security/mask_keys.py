@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.security.keys import LocalMaster, ZoneKeyring
-
-FOLDER = "masks"
+from assay.security.keys import MASKS, ZoneKeyring, master
 
 
 def mask_key(data: Path, keys: Path, zone: str) -> bytes:
     """The key of a zone, made when it is asked for the first time."""
-    folder = data / FOLDER
-    wrapped = (data / "landing", folder)
-    master = LocalMaster(keys, lambda: not any(next(one.glob("*/keys/*.json"), None) for one in wrapped))
-    return ZoneKeyring(folder, master).current(zone).secret
+    return ZoneKeyring(data / MASKS, master(data, keys)).current(zone).secret
