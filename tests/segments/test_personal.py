@@ -7,6 +7,8 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,8 +20,9 @@ from python_calamine import CalamineWorkbook
 from assay.engines.duckdb import Engine, connect
 from assay.findings import Finding, masked
 from assay.segments.exact import Column as Place
-from assay.segments.personal import checks
-from assay.segments.personal.columns import CHECKED_MOST, Column, detect
+from assay.segments.personal import checks, columns
+from assay.segments.personal.columns import CHECKED_MOST, Column, Hit, detect
+from assay.segments.personal.columns import _sample as sampled
 from assay.segments.personal.detectors import ANY_FORM, BARE, TELLING
 from assay.segments.personal.findings import guarded, personal_data
 from assay.zones.contract import Field
@@ -116,6 +119,35 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def kinds(engine: Engine, cells: list[str], header: str = "ref", declared: tuple[str, ...] = ()) -> dict[str, int]:
     engine.register("cells_given", pa.table({"c": pa.array(cells, pa.string())}))
     return {hit.kind: hit.cells for hit in detect(engine, "cells_given", [Column("c", "c", (header,), declared)])}
+
+
+CELLS = st.sampled_from(
+    [text for texts in (*TELLS.values(), *LEAVES.values()) for text in texts]
+    + [text for pair in NUMBERS.values() for texts in pair for text in texts]
+    + ["", " ", " 943 476 5919 ", "x" * 5_000, "tel \u00a0020 7946 0958", "\u0661\u0662\u0663"]
+) | st.text("0123456789 @+-.()aB:\u00f1\u017f", max_size=40)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(CELLS, st.integers(0, 10**19)), min_size=1, max_size=60),
+    st.sampled_from(["ref", "phone", "nhs", "tax id"]),
+)
+def test_a_few_texts_checked_here_are_told_as_the_engine_tells_them(
+    engine: Engine, cells: list[tuple[str, int]], header: str
+) -> None:
+    texts, numbers = zip(*cells, strict=True)
+    kept = pa.array([Decimal(one) for one in numbers], pa.decimal128(38, 0))
+    engine.register("cells_given", pa.table({"c": pa.array(texts, pa.string()), "n": kept}))
+    both = [Column("c", "c", (header,)), Column("n", "CAST(n AS VARCHAR)", (header,), number="n")]
+
+    def told() -> list[Hit]:
+        return [replace(one, values=tuple(sorted(one.values))) for one in detect(engine, "cells_given", both)]
+
+    here = told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "_sample", lambda *given: replace(sampled(*given), whole=False))
+        assert told() == here
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in TELLS.items() for text in texts])

@@ -252,10 +252,14 @@ class Engine:
         """Makes an Arrow table readable under a name."""
         self._connection.register(name, table)
 
-    def attach_postgres(self, url: str, name: str = "pg") -> None:
-        """Attaches a PostgreSQL database, read-only, by the extension package that is installed beside us."""
+    def attach_postgres(self, url: str, name: str = "pg", schema: str | None = None) -> None:
+        """Attaches a PostgreSQL database, read-only, by the extension package that is installed beside us.
+
+        Where one `schema` is enough, the first question need not look through the others.
+        """
         self.load_postgres()
-        self.run(f"ATTACH {literal(url)} AS {quoted(name)} (TYPE postgres, READ_ONLY)")
+        only = f", SCHEMA {literal(schema)}" if schema else ""
+        self.run(f"ATTACH {literal(url)} AS {quoted(name)} (TYPE postgres, READ_ONLY{only})")
 
     @contextmanager
     def attached(self, url: str, name: str = "beside") -> Iterator[str]:

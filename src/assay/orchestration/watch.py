@@ -24,7 +24,7 @@ RESCAN_SECONDS, POLL_SECONDS = 5.0, 0.5
 #: How often new folders and a new configuration are looked for.
 TURN_SECONDS = 0.5
 #: How long several changes are gathered, and how still it has to be in between, in milliseconds.
-GATHER_MS, STILL_MS = 100, 20
+GATHER_MS, STILL_MS = 100, 5
 #: File systems whose changes by other machines the kernel does not hear of.
 SILENT = frozenset({"9p", "afs", "ceph", "cifs", "fuse", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs", "vboxsf"})
 

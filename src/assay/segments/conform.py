@@ -12,7 +12,7 @@ from assay.engines.sql import with_provenance
 from assay.errors import Misconfigured
 from assay.segments.measure import tally
 from assay.segments.outcome import Outcome
-from assay.segments.relations import ALONE, Sight, file_rows, provide
+from assay.segments.relations import ALONE, Sight, attach, file_rows, provide
 from assay.stores.canonical import Incoming, Rules, merge
 from assay.stores.database import Connection
 from assay.stores.lake import Lake, clean
@@ -43,7 +43,7 @@ def prepare(
     leaves as they are, `sight` what the SQL is shown of other zones.
     """
     pipeline = project.zones[source.zone].pipelines[source.pipeline]
-    engine.attach_postgres(url)
+    attach(engine, url, project.zones[source.zone], source.conform.values(), sight)
     incoming = canonical_rows(batch, project, source, engine, lake, scratch, sight=sight)
 
     rules = Rules.of(source, pipeline.precedence, batch.replaces if batch.origin == "replay" else None, later)
@@ -84,7 +84,7 @@ def canonical_rows(
 ) -> list[Incoming]:
     """The rows that a batch brings to its canonical tables (to those of `tables` only), parents first.
 
-    PostgreSQL must be attached to the engine already.
+    PostgreSQL must be attached to the engine already where their SQL reads it (`attach`), its extension loaded.
     """
     zone = project.zones[source.zone]
     table = clean(source)

@@ -13,7 +13,7 @@ from assay.engines.duckdb import PARQUET, Engine, EngineFailed, literal, path_li
 from assay.engines.sql import references
 from assay.errors import Misconfigured
 from assay.segments.outcome import Outcome
-from assay.segments.relations import ALONE, Sight, lake_select, provide
+from assay.segments.relations import ALONE, Sight, attach, lake_select, provide
 from assay.stores.lake import Lake, analytical
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def prepare(
 ) -> Outcome:
     """Recomputes the analytical tables that read what the batch touched; `sight` is what the SQL is shown of others."""
     zone = project.zones[source.zone]
-    engine.attach_postgres(url)
+    tables = zone.pipelines[source.pipeline].analytical
+    attach(engine, url, zone, [table.sql for table in tables.values()], sight)
     engine.forget_order()
 
     def reads(parts: set[tuple[str, ...]]) -> bool:
@@ -44,7 +45,6 @@ def prepare(
             one[0] == "operational" and one[-1] in touched for one in parts
         )
 
-    tables = zone.pipelines[source.pipeline].analytical
     made = _recomputed(project, zone, tables, reads, engine, lake, scratch, touched, sight=sight)
     detail = {
         one.table.name: "all of it" if one.values is None else {k: [str(v) for v in vs] for k, vs in one.values.items()}
@@ -119,7 +119,7 @@ def _recomputed(
             view = _as_refreshed(fresh[name], lake)
             engine.run(f"CREATE OR REPLACE VIEW analytical.{quoted(name)} AS {view}")
         values = _values(table, touched)
-        engine.scan_postgres_in_parts(values is None or not lake.files(*_place(table)))
+        engine.scan_postgres_in_parts(values is None or not lake.file_count(*_place(table)))
         fresh[table.name] = Recomputed(table, tuple(_compute(engine, table, scratch, values)), values)
     return list(fresh.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ ALONE = Sight()
 def provide(
     engine: Engine, project: Project, zone: Zone, sql: Sql, iceberg: Lake, sight: Sight = ALONE
 ) -> None:
-    """Makes every table that the SQL reads a view of the engine; `pg` must be attached to it already.
+    """Makes every table that the SQL reads a view of the engine; PostgreSQL must be attached to it (`attach`).
 
     Raises `Misconfigured` for a name that the zone does not have, `NotGranted` for a publication that is not open
     to it.
@@ -63,6 +63,21 @@ def provide(
                 f"CREATE OR REPLACE VIEW {quoted(store)}.{quoted(name)} AS "
                 + _own(zone, sql, store, name, iceberg, sight)
             )
+
+
+def attach(engine: Engine, url: str, zone: Zone, statements: Iterable[Sql], sight: Sight = ALONE) -> None:
+    """Loads the extension for PostgreSQL, and attaches the database as `pg` where a statement may read a table there:
+    that takes a while."""
+    engine.load_postgres()
+    schemas = set()
+    for sql in statements:
+        for reference in references(sql.text, sql.path):
+            if len(reference.parts) == 3:
+                schemas.add(reference.parts[0])
+            elif reference.parts[0] == "operational":
+                schemas.add(sight.operational.get(reference.parts[1], zone.name))
+    if schemas:
+        engine.attach_postgres(url, schema=schemas.pop() if len(schemas) == 1 else None)
 
 
 def _own(zone: Zone, sql: Sql, store: str, name: str, iceberg: Lake, sight: Sight) -> str:

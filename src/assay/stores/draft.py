@@ -19,6 +19,10 @@ class Draft:
         """The files that were put into a table."""
         return list(self._tables.get((namespace, name), ()))
 
+    def file_count(self, namespace: str, name: str) -> int:
+        """How many files were put into a table."""
+        return len(self.files(namespace, name))
+
     def new_file(self, namespace: str, name: str, hint: str) -> Path:
         """A path for a new file."""
         self._folder.mkdir(parents=True, exist_ok=True)

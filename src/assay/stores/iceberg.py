@@ -114,7 +114,7 @@ class Iceberg:
     def files(self, namespace: str, name: str, batch: int | None = None) -> list[str]:
         """The Parquet files of the table's current state; of one batch only, where `batch` is given."""
         table = self._catalog.load_table((namespace, name))
-        scan = table.scan() if batch is None else table.scan(row_filter=f"_batch = {batch}")
+        scan = table.scan() if batch is None else table.scan(row_filter=batch_is(batch))
         return [plain(task.file.file_path) for task in scan.plan_files()]
 
     def file_count(self, namespace: str, name: str) -> int:

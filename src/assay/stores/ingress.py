@@ -26,7 +26,7 @@ IGNORED_PREFIXES = ("~$", ".~lock.", ".")
 SETTLED_SECONDS = 2.0
 OBSERVE_SECONDS = 0.2
 #: How far apart the two looks are when the system says that no program has a file open to write in it.
-OBSERVE_CLOSED_SECONDS = 0.1
+OBSERVE_CLOSED_SECONDS = 0.05
 #: A file that was touched within this time may be complete at any moment.
 YOUNG_SECONDS = 60.0
 

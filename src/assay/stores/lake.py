@@ -34,6 +34,9 @@ class Lake(Protocol):
     def files(self, namespace: str, name: str, batch: int | None = None) -> list[str]:
         """The Parquet files of a table; of one batch only, where `batch` is given."""
 
+    def file_count(self, namespace: str, name: str) -> int:
+        """How many files a table has."""
+
     def new_file(self, namespace: str, name: str, hint: str) -> Path:
         """A path for a new file; it counts only once it is put."""
 

@@ -29,6 +29,11 @@ class LakePart:
         self._check("read", namespace, name)
         return self._lake.files(namespace, name, batch)
 
+    def file_count(self, namespace: str, name: str) -> int:
+        """How many files a table has."""
+        self._check("read", namespace, name)
+        return self._lake.file_count(namespace, name)
+
     def new_file(self, namespace: str, name: str, hint: str) -> Path:
         """A path for a new file; it counts only once it is put."""
         self._check("write", namespace, name)

@@ -6,7 +6,8 @@ checked one by one, at most `CHECKED_MOST` of a column, drawn by their hash.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from assay.engines.duckdb import Engine, literal
@@ -27,12 +28,17 @@ from assay.zones.personal import KINDS, covered
 CHECKED_MOST = 2_000
 #: Whether a column holds bare numbers of a kind is seen in so many of its filled cells.
 CELLS_SAMPLED = 10_000
+#: So many columns are asked for together.
+COLUMNS_AT_ONCE = 16
 #: So many characters of a cell are looked at.
 CHARACTERS_MOST = 4_000
 #: No telling kind but an e-mail address is shorter.
 TELLING_BYTES = 8
 #: A whole number below this has fewer digits than any telling kind.
 TELLING_LEAST = 10**12
+
+#: What the engine looks for, as Python finds it: the engine's classes are those of ASCII.
+_ANY_FORM = re.compile(ANY_FORM, re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -76,38 +82,75 @@ class _Texts:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Some filled cells of a column: how many, whether their texts repeat, and the different texts."""
+    """Some filled cells of a column: the different texts and how often each stands among them.
+
+    `whole` says that these are all the filled cells of the column, and nothing of any is cut off.
+    """
 
     cells: int
-    repeats: bool
-    texts: tuple[str, ...]
+    texts: Mapping[str, int]
+    different: int
+    whole: bool
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a text stands twice on average, or more often."""
+        return self.different * 2 <= self.cells
 
 
 def detect(engine: Engine, relation: str, columns: Sequence[Column]) -> tuple[Hit, ...]:
     """What is found in the columns of a relation (any SQL that can stand after FROM), column by column."""
-    return tuple(hit for column in columns for hit in _in_column(engine, relation, column))
+    found: list[Hit] = []
+    for first in range(0, len(columns), COLUMNS_AT_ONCE):
+        some = columns[first : first + COLUMNS_AT_ONCE]
+        samples = _samples(engine, relation, some)
+        found += (hit for column in some for hit in _in_column(engine, relation, column, samples.get(column.name)))
+    return tuple(found)
 
 
-def _in_column(engine: Engine, relation: str, column: Column) -> list[Hit]:
-    sample = _sample(engine, relation, column)
-    if not sample.cells:
+def _in_column(engine: Engine, relation: str, column: Column, sample: _Sample | None) -> list[Hit]:
+    if sample is None:
         return []
     by_kind: dict[str, list[tuple[_Texts, list[str]]]] = {}
-    texts = _texts(engine, relation, column, _may_tell(column), grouped=sample.repeats and column.number is None)
+    texts = _that_may_tell(engine, relation, column, sample)
     for one in TELLING:
         values = [] if covered(one.kind, column.declared) else _passing(one, texts.cells)
         if values:
             by_kind.setdefault(one.kind, []).append((texts, values))
-    for bare in _likely(sample.texts, column):
-        form = f"regexp_full_match(trim({column.text}), {literal(bare.pattern.pattern)})"
-        texts = _texts(engine, relation, column, form)
+    for bare in _likely({text.strip() for text in sample.texts}, column):
+        texts = _of_form(engine, relation, column, sample, bare)
         values = [text for text in texts.cells if bare.check(text.strip())]
         if values:
             by_kind.setdefault(bare.kind, []).append((texts, values))
     if not by_kind:
         return []
-    filled = int(engine.row(f"SELECT count(*) FROM {relation} WHERE {column.text} <> ''")[0])
+    asked = f"SELECT count(*) FROM {relation} WHERE {column.text} <> ''"
+    filled = sample.cells if sample.whole else int(engine.row(asked)[0])
     return [_hit(column, kind, filled, by_kind[kind]) for kind in KINDS if kind in by_kind]
+
+
+def _that_may_tell(engine: Engine, relation: str, column: Column, sample: _Sample) -> _Texts:
+    """The texts that may hold a telling kind; what is cheap to see comes first."""
+    if sample.whole:
+        return _some(sample, lambda text: (
+            (int(text) >= TELLING_LEAST if column.number else len(text.encode()) >= TELLING_BYTES or "@" in text)
+            and _ANY_FORM.search(text) is not None
+        ))  # fmt: skip
+    return _texts(engine, relation, column, _may_tell(column), grouped=sample.repeats and column.number is None)
+
+
+def _of_form(engine: Engine, relation: str, column: Column, sample: _Sample, bare: Bare) -> _Texts:
+    """The texts that look like a bare number, spaces around it left out."""
+    if sample.whole:
+        return _some(sample, lambda text: bare.pattern.fullmatch(text.strip(" ")) is not None)
+    return _texts(
+        engine, relation, column, f"regexp_full_match(trim({column.text}), {literal(bare.pattern.pattern)})"
+    )
+
+
+def _some(sample: _Sample, wanted: Callable[[str], bool]) -> _Texts:
+    found = {text: cells for text, cells in sample.texts.items() if wanted(text)}
+    return _Texts(found, len(found))
 
 
 def _may_tell(column: Column) -> str:
@@ -148,16 +191,26 @@ def _likely(sample: Collection[str], column: Column) -> list[Bare]:
     return told_ones or found
 
 
-def _sample(engine: Engine, relation: str, column: Column) -> _Sample:
-    rows = engine.rows(
-        f"SELECT left(text, {CHARACTERS_MOST}), sum(count(*)) OVER (), count(*) OVER () FROM "
-        f"(SELECT {column.text} AS text FROM {relation} WHERE {column.text} <> '' LIMIT {CELLS_SAMPLED}) "
-        f"GROUP BY text ORDER BY hash(text) LIMIT {CHECKED_MOST}"
+def _samples(engine: Engine, relation: str, columns: Sequence[Column]) -> dict[str, _Sample]:
+    """A sample of each column that has a filled cell, in one question."""
+    questions = (
+        f"(SELECT {number}, left(text, {CHARACTERS_MOST}) AS text, count(*), sum(count(*)) OVER (), count(*) OVER () "
+        f"FROM (SELECT {column.text} AS text FROM {relation} WHERE {column.text} <> '' LIMIT {CELLS_SAMPLED}) "
+        f"GROUP BY text ORDER BY hash(text) LIMIT {CHECKED_MOST})"
+        for number, column in enumerate(columns)
     )
-    if not rows:
-        return _Sample(0, False, ())
-    cells, different = int(rows[0][1]), int(rows[0][2])
-    return _Sample(cells, different * 2 <= cells, tuple(dict.fromkeys(str(text).strip() for text, _, _ in rows)))
+    found: dict[str, dict[str, int]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    for number, text, count, cells, different in engine.rows(" UNION ALL ".join(questions)):
+        texts = found.setdefault(columns[number].name, {})
+        texts[str(text)] = texts.get(str(text), 0) + int(count)
+        sizes[columns[number].name] = int(cells), int(different)
+    return {name: _sample(texts, *sizes[name]) for name, texts in found.items()}
+
+
+def _sample(texts: Mapping[str, int], cells: int, different: int) -> _Sample:
+    cut = any(len(text) >= CHARACTERS_MOST for text in texts)
+    return _Sample(cells, texts, different, cells < CELLS_SAMPLED and different <= CHECKED_MOST and not cut)
 
 
 def _texts(engine: Engine, relation: str, column: Column, condition: str, *, grouped: bool = False) -> _Texts:
