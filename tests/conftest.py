@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +14,12 @@ from assay.stores.postgres_server import running
 from shop_project import OWNER, PEOPLE, Shop
 
 NUMBERS = itertools.count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few tests go first: their tests are the long ones, and a long one begun last keeps a process waiting."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (sizes[item.path], str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)

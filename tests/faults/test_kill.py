@@ -20,16 +20,14 @@ import pytest
 import assay
 from assay.catalog import records
 from assay.examples.expenses.generate import generate
-from assay.pipelines.platform import Platform, opened
-from assay.pipelines.query import ask
+from assay.pipelines.platform import opened
 from assay.security.audit import chain, entries
 from assay.security.checkpoints import read_checkpoints
 from assay.security.verify_chain import examine
 from assay.stores.canonical import strength
-from assay.stores.database import server, transaction
-from assay.stores.iceberg import Iceberg
-from assay.stores.lake import clean, quarantine, readable
+from assay.stores.database import server
 from assay.zones.project import load_project
+from holdings import held
 from shop_project import OWNER, owned_example
 
 SOURCES = str(Path(assay.__file__).parents[1])
@@ -168,38 +166,23 @@ def content(project_folder: Path) -> dict[str, Any]:
         for batch in batches:
             # How many rows a stronger source holds depends on which came first: no order is set between sources.
             precedence = project.zones[batch.zone].pipelines[batch.pipeline].precedence
-            held = strength(batch.source, precedence) > 0
+            weaker = strength(batch.source, precedence) > 0
             found[f"records of {batch.file_name}"] = (
                 Counter(
                     (t.store, t.rows, tuple(sorted(t.sums.items())))
                     for t in records.tallies(platform.connection, batch.id)
-                    if not (held and t.store.startswith("operational."))
+                    if not (weaker and t.store.startswith("operational."))
                 ),
                 Counter((s, f.kind, f.message, f.count) for s, f in records.findings(platform.connection, batch.id)),
                 Counter((r["segment"], r["outcome"]) for r in records.runs(platform.connection, batch.id)),
             )
         for zone in project.zones.values():
-            for name in zone.operational:
-                found[f"{zone.name}.operational.{name}"] = rows(platform, zone.name, f"operational.{name}", names)
-            for name in zone.analytical:
-                found[f"{zone.name}.analytical.{name}"] = rows(platform, zone.name, f"analytical.{name}", names)
-            for source in zone.sources.values():
-                for table in (readable(source), *((clean(source), quarantine(source)) if source.cleans else ())):
-                    found[f"{table.namespace}.{table.name}"] = lake_rows(platform, table, names)
+            stores = {"operational": zone.operational, "analytical": zone.analytical}
+            stores |= dict.fromkeys(("readable", "staging", "quarantine"), zone.sources)
+            tables = [f"{store}.{name}" for store, known in stores.items() for name in known]
+            for table, (columns, rows) in held(platform, tables, zone.name).items():
+                found[f"{zone.name}.{table}"] = named(columns, rows, names)
     return found
-
-
-def rows(platform: Platform, zone: str, table: str, names: dict[int, str]) -> Counter[tuple[Any, ...]]:
-    columns, found = ask(platform, f"SELECT * FROM {table}", zone)
-    return named(columns, found, names)
-
-
-def lake_rows(platform: Platform, table: Any, names: dict[int, str]) -> Counter[tuple[Any, ...]]:
-    from assay.engines.duckdb import connect
-    from assay.segments.relations import lake_select
-
-    with platform.scratch() as scratch, transaction(platform.connection) as tx, connect(scratch) as engine:
-        return named(*engine.table(lake_select(table, Iceberg(tx, platform.data))), names)
 
 
 def named(columns: list[str], found: list[tuple[Any, ...]], names: dict[int, str]) -> Counter[tuple[Any, ...]]:
@@ -254,9 +237,9 @@ def test_the_undisturbed_run_holds_what_the_comparison_needs(arena: Arena) -> No
     assert arena.first["code"] == 3, arena.first["stderr"]
     states = Counter(state for _, _, _, state, _ in arena.undisturbed["batches"])
     assert states["done"] >= 5 and states["rejected"] >= 1, arena.undisturbed["batches"]
-    held = [name for name, value in arena.undisturbed.items() if isinstance(value, Counter) and value]
-    for store in ("readable", "clean", "quarantine", "operational", "analytical"):
-        assert any(store in name for name in held), store
+    filled = [name for name, value in arena.undisturbed.items() if isinstance(value, Counter) and value]
+    for store in ("readable", "staging", "quarantine", "operational", "analytical"):
+        assert any(store in name for name in filled), store
 
 
 def test_a_run_killed_at_every_kind_of_step_ends_as_the_undisturbed_one(served: Arena) -> None:

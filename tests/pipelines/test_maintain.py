@@ -33,6 +33,7 @@ from assay.stores.database import transaction
 from assay.stores.iceberg import Iceberg
 from assay.stores.lake_use import in_use, used_since
 from assay.stores.landing import keep
+from holdings import counted
 from shop_project import TILL, Shop
 
 #: Tables whose rows housekeeping must not change.
@@ -63,7 +64,7 @@ def deliver(platform: Platform, shop: Shop, number: int, text: str | None = None
 
 
 def content(platform: Platform) -> dict[str, Counter[Any]]:
-    return {name: Counter(ask(platform, f"SELECT * FROM {name}", None)[1]) for name in TABLES}
+    return counted(platform, TABLES)
 
 
 def files(platform: Platform, store: str, name: str = "till") -> list[str]:

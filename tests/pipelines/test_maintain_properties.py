@@ -25,6 +25,7 @@ from assay.stores.iceberg import Iceberg
 from assay.stores.iceberg_upkeep import LakeFile
 from assay.stores.lake_schema import lake_places
 from assay.zones.project import load_project
+from holdings import counted, held
 
 NUMBERS = count()
 TABLES = [
@@ -59,10 +60,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield found
 
 
-def stores(platform: Platform) -> dict[str, Counter[tuple[Any, ...]]]:
-    return {name: Counter(ask(platform, f"SELECT * FROM {name}", None)[1]) for name in TABLES}
-
-
 def last_done(platform: Platform) -> int | None:
     """The latest batch: its replay repeats what stands."""
     last = records.batches(platform.connection, states=("done",), newest_first=True, limit=1)
@@ -88,10 +85,10 @@ def check(platform: Platform, actions: list[Any], folder: Path) -> None:
                 assert replay(platform, number).batch.state == "done"
                 assert rows_without_batch(platform) == before
         else:
-            kept = stores(platform)
+            kept = counted(platform, TABLES)
             said = maintain(platform, only=action)
             assert not said.failed, said
-            assert stores(platform) == kept, action
+            assert counted(platform, TABLES) == kept, action
         names = ", ".join(NAMES)
         assert Counter(ask(platform, f"SELECT {names} FROM operational.sale", None)[1]) == model.rows()
     maintain(platform)
@@ -102,8 +99,7 @@ def check(platform: Platform, actions: list[Any], folder: Path) -> None:
 def rows_without_batch(platform: Platform) -> dict[str, Counter[tuple[Any, ...]]]:
     """The rows of every table; a replay gives them another batch."""
     found = {}
-    for name in TABLES:
-        columns, rows = ask(platform, f"SELECT * FROM {name}", None)
+    for name, (columns, rows) in held(platform, TABLES).items():
         shown = [number for number, column in enumerate(columns) if column != "_batch"]
         found[name] = Counter(tuple(row[number] for number in shown) for row in rows)
     return found

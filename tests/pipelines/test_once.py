@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -21,11 +20,11 @@ from assay.flow import SEGMENTS
 from assay.pipelines.movement import move
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform, opened
-from assay.pipelines.query import ask
 from assay.pipelines.run import work_off
 from assay.pipelines.worker import at_work
 from assay.stores.database import transaction
 from assay.zones.project import load_project
+from holdings import counted
 
 NUMBERS = count()
 AGAIN = [movement.segment for movement in SEGMENTS if movement.before is not None]
@@ -44,7 +43,7 @@ def stores(platform: Platform) -> dict[str, Any]:
     """Every row that anybody can see, with the batch that made it, and what is kept of the batches."""
     names = ["operational.sale", "operational.shop", *(f"staging.{name}" for name in MODES)]
     names += [f"analytical.{name}" for name in ANALYTICAL]
-    found: dict[str, Any] = {name: Counter(ask(platform, f"SELECT * FROM {name}", None)[1]) for name in names}
+    found: dict[str, Any] = dict(counted(platform, names))
     for batch in records.batches(platform.connection):
         found[f"batch {batch.id}"] = (
             batch.state,

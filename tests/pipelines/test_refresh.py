@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from trade import (
-    ANALYTICAL,
     DELIVERIES,
     FIRST,
     NAMES,
     ORDINARY,
     Delivery,
     Model,
+    check_analytical,
     deliver,
     empty,
     unrepeated,
@@ -58,11 +58,7 @@ def check(platform: Platform, deliveries: list[Delivery], folder: Path) -> None:
             model.take(kept)
     operational = ask(platform, f"SELECT {', '.join(NAMES)} FROM operational.sale", None)[1]
     assert Counter(operational) == model.rows()
-    for name, (_, fields, sql) in ANALYTICAL.items():
-        columns = ", ".join(column for column, _, _ in fields)
-        incremental = ask(platform, f"SELECT {columns} FROM analytical.{name}", None)[1]
-        full = ask(platform, f"SELECT {columns} FROM ({sql})", None)[1]
-        assert Counter(incremental) == Counter(full), name
+    check_analytical(platform)
 
 
 @ORDINARY

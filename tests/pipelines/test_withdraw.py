@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trade import (
-    ANALYTICAL,
     DELIVERIES,
     FIRST,
     ORDINARY,
     Delivery,
+    check_analytical,
     deliver,
     empty,
     unrepeated,
@@ -39,6 +39,7 @@ from assay.stores.iceberg import Iceberg
 from assay.stores.lake import clean, quarantine, readable
 from assay.stores.shadow import shadow_schema
 from assay.zones.project import load_project
+from holdings import held
 from shop_project import TILL, Shop
 
 NUMBERS = count()
@@ -69,9 +70,8 @@ def content(platform: Platform) -> Content:
                 # Staging keeps the rows of batches that `empty` forgot.
                 staged = engine.table(f"FROM ({lake_select(table, lake)}) WHERE _batch IN {(*names, -1, -2)}")
                 found[f"{table.namespace}.{table.name}"] = named(*staged, names)
-    for store, tables in (("operational", zone.operational), ("analytical", zone.analytical)):
-        for name in tables:
-            found[f"{store}.{name}"] = named(*ask(platform, f"SELECT * FROM {store}.{name}", "trade"), names)
+    served = [f"operational.{name}" for name in zone.operational] + [f"analytical.{name}" for name in zone.analytical]
+    found |= {name: named(*rows, names) for name, rows in held(platform, served, "trade").items()}
     return found
 
 
@@ -130,10 +130,7 @@ def check(platform: Platform, deliveries: list[Delivery], chosen: set[int], shar
     now = content(platform)
     if set(states) == set(without or ["done"]) == {"done"}:
         assert now == wanted
-    for name, (_, fields, sql) in ANALYTICAL.items():
-        columns = ", ".join(column for column, _, _ in fields)
-        full = ask(platform, f"SELECT {columns} FROM ({sql})", None)[1]
-        assert Counter(ask(platform, f"SELECT {columns} FROM analytical.{name}", None)[1]) == Counter(full), name
+    check_analytical(platform)
 
 
 PLACES = st.sets(st.integers(0, 5), min_size=1, max_size=2)

@@ -21,6 +21,7 @@ from assay.pipelines.platform import Platform
 from assay.pipelines.run import ingest
 from assay.stores.database import transaction
 from assay.stores.iceberg import Iceberg
+from holdings import ask_each
 
 SALE = (
     ("sale_key", "string", "primaryKey: true, primaryKeyPosition: 1, required: true"),
@@ -188,6 +189,17 @@ def empty(platform: Platform) -> None:
         iceberg = Iceberg(tx, platform.data)
         for name in ANALYTICAL:
             iceberg.put("trade.analytical", name, [], replacing=True)
+
+
+def check_analytical(platform: Platform) -> None:
+    """Each analytical table holds what its SQL gives."""
+    statements: list[str] = []
+    for name, (_, fields, sql) in ANALYTICAL.items():
+        columns = ", ".join(column for column, _, _ in fields)
+        statements += [f"SELECT {columns} FROM analytical.{name}", f"SELECT {columns} FROM ({sql})"]
+    found = [Counter(rows) for _, rows in ask_each(platform, statements)]
+    for name, incremental, full in zip(ANALYTICAL, found[::2], found[1::2], strict=True):
+        assert incremental == full, name
 
 
 def deliver(platform: Platform, delivery: Delivery, number: int, folder: Path) -> str:

@@ -7,7 +7,7 @@ A table goes by `store.name` where one zone has it, or by `zone.store.name`; `zo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,25 +42,36 @@ def asked(
     platform: Platform, statement: str, zone: str | None
 ) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
     """Like `ask`, the rows as they come; they end with the context."""
+    with reading(platform, [statement], zone) as engine:
+        try:
+            columns, rows = engine.streamed(statement)
+            yield columns, _translated(rows)
+        except EngineFailed as error:
+            raise _not_run(error) from error
+
+
+@contextmanager
+def reading(platform: Platform, statements: Iterable[str], zone: str | None) -> Iterator[Engine]:
+    """An engine in which the tables that the statements name can be read.
+
+    Raises `Misconfigured` for a statement that is not a SELECT over tables of the stores.
+    """
     from assay.engines.sql import names_read
 
     path = Path("your statement")
-    places = [
-        (parts, place_of(platform.project, zone, parts, path))
+    places = {
+        parts: place_of(platform.project, zone, parts, path)
+        for statement in statements
         for parts in names_read(statement, path, expected=TABLES)
-    ]
+    }
     with platform.scratch() as scratch, transaction(platform.connection) as tx:
         with engine_connect(scratch, memory_limit=platform.project.target.memory_limit) as engine:
-            if any(store in ("operational", "published") for _, (_, store, _) in places):
+            if any(store in ("operational", "published") for _, store, _ in places.values()):
                 engine.attach_postgres(platform.url)
             iceberg = Iceberg(tx, platform.data)
-            for parts, place in places:
+            for parts, place in places.items():
                 _provide(engine, platform.project, iceberg, parts, *place)
-            try:
-                columns, rows = engine.streamed(statement)
-                yield columns, _translated(rows)
-            except EngineFailed as error:
-                raise _not_run(error) from error
+            yield engine
 
 
 def _translated(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
