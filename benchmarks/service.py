@@ -8,6 +8,7 @@ Every part starts `assay up` on a new project with its own PostgreSQL, and drops
 
 latency     a file is moved into the ingress folder; the clock stops when its batch is done, which is when its rows
             can be asked for in the analytical store. One file at a time, the service idle in between.
+workbooks   the same with workbooks instead of CSV files.
 history     the seconds of the segments for the batches around the tenth and around the last of many.
 throughput  the files of several zones, all there at once, with one, two and four workers.
 overhead    a batch under a lease, with gate, records and events, beside the same segments called directly.
@@ -35,7 +36,7 @@ import lines
 from spine import environment, new_project
 
 LINES = 100
-PARTS = ("latency", "history", "throughput", "overhead", "memory")
+PARTS = ("latency", "workbooks", "history", "throughput", "overhead", "memory")
 
 
 def main() -> None:
@@ -102,19 +103,25 @@ def done(platform: Any) -> int:
     return int(row[0])
 
 
-def files(folder: Path, count: int) -> list[Path]:
+def files(folder: Path, count: int, suffix: str = "csv") -> list[Path]:
     """Different files, outside of any ingress folder."""
     place = folder / "files"
     place.mkdir(exist_ok=True)
-    return [lines.write_csv(place / f"lines-{number:05}.csv", LINES, number) for number in range(count)]
+    write = {"csv": lines.write_csv, "xlsx": lines.write_xlsx}[suffix]
+    return [write(place / f"lines-{number:05}.{suffix}", LINES, number) for number in range(count)]
 
 
-def latency(folder: Path, count: int) -> dict[str, Any]:
+def workbooks(folder: Path, count: int) -> dict[str, Any]:
+    """`latency` of workbooks."""
+    return latency(folder, count, "xlsx")
+
+
+def latency(folder: Path, count: int, suffix: str = "csv") -> dict[str, Any]:
     """From the move into the folder to the state done, one file at a time; the first three warm up."""
     with service(folder) as (_, platform):
         ingress = platform.project.zones["finance"].pipelines["expenses"].ingress
         seconds = []
-        for number, file in enumerate(files(folder, count + 3)):
+        for number, file in enumerate(files(folder, count + 3, suffix)):
             time.sleep(0.3)
             started = time.monotonic()
             file.rename(ingress / file.name)
@@ -246,7 +253,8 @@ def _held(pid: int) -> int:
 
 
 MEASURES: dict[str, Callable[[Path, int], dict[str, Any]]] = {
-    "latency": latency, "history": history, "throughput": throughput, "overhead": overhead, "memory": memory,
+    "latency": latency, "workbooks": workbooks, "history": history, "throughput": throughput, "overhead": overhead,
+    "memory": memory,
 }  # fmt: skip
 
 if __name__ == "__main__":

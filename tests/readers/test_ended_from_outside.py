@@ -21,12 +21,12 @@ def test_a_reading_process_that_is_ended_from_outside_rejects_nothing(
     """The real process is started, and ended before it reads."""
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("whoever started the tests lets them and their children ignore this signal: nohup does")
-    run = subprocess.run
+    start = subprocess.Popen
 
     def ended(command: list[str], **options: Any) -> Any:
-        return run(["sh", "-c", f"kill -{int(number)} $$", *command], **options)
+        return start(["sh", "-c", f"kill -{int(number)} $$", *command], **options)
 
-    monkeypatch.setattr("assay.readers.limits.subprocess.run", ended)
+    monkeypatch.setattr("assay.readers.process.subprocess.Popen", ended)
     file = tmp_path / "a.csv"
     file.write_text("a,b\n1,2\n")
     with pytest.raises(Unavailable, match="killed by the system"):

@@ -6,13 +6,14 @@ import logging
 from functools import partial
 
 from assay.catalog import queue
-from assay.engines.duckdb import keep_ready
+from assay.engines import duckdb
 from assay.errors import AssayError
 from assay.orchestration.link import Place, configured, with_platform
 from assay.orchestration.stop import Stop
 from assay.pipelines.platform import Platform
 from assay.pipelines.run import Superseded, advance
 from assay.pipelines.worker import at_work
+from assay.readers import process
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ def work(place: Place, stop: Stop) -> None:
 
 
 def _shift(platform: Platform, stop: Stop) -> None:
-    keep_ready()
+    duckdb.keep_ready()
+    process.keep_ready()
     with at_work(platform, "service") as worker:
         platform.connection.execute(f"LISTEN {queue.CHANNEL}".encode())
         log.debug("%s is ready", worker.name)

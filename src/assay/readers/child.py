@@ -1,6 +1,7 @@
 """The process that meets a hostile file: reads it under limits and leaves Arrow files for its parent.
 
-Run by `limits.read_limited` as `python -m assay.readers.child`, with the request as JSON on standard input.
+Run for `limits.read_limited` as `python -m assay.readers.child`, with the request as JSON on standard input. It may be
+begun before there is a request (`process.EARLY`), and ends where none comes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from assay.readers import detect
 from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.archive import Member
 from assay.readers.cells import TooWide
+from assay.readers.process import EARLY
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
 
@@ -42,7 +44,12 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 def main() -> int:
     """Read the requested file; whatever happens is told in the answer file, if the process lives to write it."""
     gc.disable()  # millions of cells make the collector busy, and what it could free ends with the process
-    request = json.load(sys.stdin)
+    if EARLY in sys.argv[1:]:
+        from assay.readers import archive, excel  # noqa: F401 - what takes longest to load
+    asked = sys.stdin.read()
+    if not asked:
+        return 0
+    request = json.loads(asked)
     limits = Limits(*request["limits"])
     _limit(limits)
     scratch = Path(request["scratch"])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import assay
 from assay.errors import Misconfigured, Rejected, Unavailable
 from assay.findings import Finding
 from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.grid import Grid, joined, mapped
+from assay.readers.process import answered
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
 
@@ -30,9 +28,6 @@ ANSWER_BYTES = 64 << 20
 #: Signals that no file can cause.
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _HINTS = ("format", "encoding", "delimiter", "quote", "header_row", "member", "records")
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
-#: Address space counts against the memory limit, so the child's libraries must not reserve what they do not use.
-_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
 
 
 def read_limited(
@@ -66,15 +61,7 @@ def read_limited(
 
 def _run(path: Path, request: dict[str, Any], limits: Limits) -> None:
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "assay.readers.child"],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=limits.wall_seconds,
-            env=_environment(),
-            check=False,
-            start_new_session=True,  # a terminal's Ctrl-C is for us: it must not look like the file's fault
-        )
+        done = answered(json.dumps(request).encode(), limits.wall_seconds)
     except subprocess.TimeoutExpired as error:
         raise unreadable(path, f"reading took longer than {limits.wall_seconds} seconds") from error
     except OSError as error:
@@ -89,14 +76,6 @@ def _run(path: Path, request: dict[str, Any], limits: Limits) -> None:
         )  # fmt: skip
     if done.returncode != 0:
         raise unreadable(path, _died(done.returncode, done.stderr, limits))
-
-
-def _environment() -> dict[str, str]:
-    # The child needs no secrets of ours, and the file it reads may be hostile.
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    source = str(Path(assay.__file__).resolve().parent.parent)
-    before = os.environ.get("PYTHONPATH")
-    return {**kept, **_FRUGAL, "PYTHONPATH": os.pathsep.join([source, before] if before else [source])}
 
 
 def _died(code: int, stderr: bytes, limits: Limits) -> str:
