@@ -57,6 +57,7 @@ CALLS = {
     "subscription refuse": "subscription refuse 2 --reason 'not settled'",
     "subscription revoke": "subscription revoke 3 --reason 'another purpose'",
     "subscription expire": "subscription expire 4 --reason 'done'",
+    "subscription cancel": "subscription cancel 6 --reason 'the count is done'",
     "subscription verify": "subscription verify 5",
     "login": "login",
     "logout": "logout",
@@ -81,7 +82,7 @@ CALLS = {
 
 
 #: What the shop offers, and whom a test acts as: the owner decides on subscriptions.
-PUBLISHING = "publications: {goods: {dataset: operational.goods}}\n"
+PUBLISHING = "publications: {goods: {dataset: operational.goods}, sale: {dataset: operational.sale}}\n"
 
 
 #: Commands that go on until they are told to end: `tests/orchestration` reads their JSON, line by line.
@@ -132,7 +133,7 @@ def held(standing_shop: Shop) -> dict[str, str]:
 
 
 def subscribe(platform: Platform) -> None:
-    """Five users ask for what the shop offers; the last three are granted it."""
+    """Five users ask for what the shop offers; the last three are granted it. Its owner asks for something else."""
     from assay.pipelines.grants import decide, request
     from assay.pipelines.subscriptions import publication_of
 
@@ -142,6 +143,7 @@ def subscribe(platform: Platform) -> None:
         assert asked.id == number
         if number > 2:
             decide(platform, number, "granted", "a good purpose")
+    assert request(platform, publication_of(platform.project, "shop.sale"), "user", OWNER, "to count").id == 6
 
 
 def call(shop: Shop, words: str, *, user: str = OWNER) -> Result:

@@ -98,6 +98,38 @@ def test_a_user_asks_for_himself_and_not_for_others(two: Shop) -> None:
     assert isinstance(other.exception, Denied)
 
 
+def test_a_user_cancels_his_own_and_nobody_elses(two: Shop) -> None:
+    mine = said(call(two, "subscription request shop.sale --purpose study --json", user="u@example.org"))["id"]
+    unknown = call(two, "subscription cancel 99 --reason x", user="v@example.org").exception
+    for user in ("v@example.org", READS, OWNER):
+        other = call(two, f"subscription cancel {mine} --reason x", user=user).exception
+        assert isinstance(other, NotFound) and str(other).replace(f" {mine} ", " 99 ") == str(unknown)
+    done = call(two, f"subscription cancel {mine} --reason 'it is finished'", user="u@example.org")
+    assert done.exit_code == 0 and done.stderr == ""
+    for user in ("u@example.org", OWNER):
+        one = said(call(two, f"subscription show {mine} --json", user=user))
+        assert (one["state"], one["by"], one["reason"]) == ("cancelled", "u@example.org", "it is finished")
+    again = call(two, f"subscription cancel {mine} --reason x", user="u@example.org").exception
+    assert isinstance(again, Usage) and "is cancelled and cannot become cancelled" in str(again)
+
+
+def test_the_owner_of_the_subscribing_zone_cancels_for_it_and_is_told_of_the_line_in_its_file(two: Shop) -> None:
+    call(two, "subscription approve 1 --reason 'they compare'", user=OWNER)
+    offer(two, "stewards: [s@example.org]\n" + OFFER)
+    assert call(two, "apply", user=OWNER).exit_code == 0
+    assert said(call(two, "subscription list --json", user="s@example.org"))[0]["id"] == 1
+    for user, answer in (("stranger", NotFound), ("s@example.org", NotFound), ("a@example.org", Denied)):
+        assert isinstance(call(two, "subscription cancel 1 --reason x", user=user).exception, answer), user
+    done = call(two, "subscription cancel 1 --reason 'we compare no more'", user=READS)
+    assert done.exit_code == 0 and "cancelled" in done.stdout
+    told, last = done.stderr.splitlines()
+    assert told.startswith("zone.yaml of reader still subscribes to shop.sale") and last.endswith("then assay apply")
+    assert "reader has cancelled shop.sale, to which zone.yaml still subscribes" in call(two, "plan", user=READS).stdout
+    assert "cancelled" not in call(two, "plan", user="s@example.org").stdout
+    denied = said(call(two, "audit list --outcome deny --action publish --json", user=READS))
+    assert [one["actor"] for one in denied] == ["a@example.org"]
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [

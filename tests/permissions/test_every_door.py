@@ -39,7 +39,7 @@ stewards: [steward@example.org]
 engineers: [engineer@example.org]
 analysts: [analyst@example.org]
 auditors: [auditor@example.org]
-publications: {{goods: {{dataset: operational.goods}}}}
+publications: {{goods: {{dataset: operational.goods}}, sale: {{dataset: operational.sale}}}}
 """
 #: Which dataset of the shop a command asks about.
 DATASETS = {
@@ -48,9 +48,9 @@ DATASETS = {
 }  # fmt: skip
 #: What the call asks for beside its row: a condition needs to read.
 BESIDES = {"lineage": [permissions.Need("read", "Dataset")]}
-#: What everybody may for himself, and the calls do; the first token is the owner's.
+#: What everybody may for himself, and the calls do; the first token and the last subscription are the owner's.
 FOR_ONESELF = {"token create", "token list", "subscription request", "subscription list"}
-OF_THE_OWNER = {"access explain", "token revoke"}
+OF_THE_OWNER = {"access explain", "token revoke", "subscription cancel"}
 #: `tests/serving` holds it.
 ELSEWHERE = {"sql"}
 

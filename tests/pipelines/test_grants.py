@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
 from assay.catalog import events, queue, records
 from assay.catalog import subscriptions as kept
@@ -15,7 +16,7 @@ from assay.catalog.subscriptions import Subscription
 from assay.errors import AssayError, Misconfigured, NotFound, Usage
 from assay.pipelines import grants
 from assay.pipelines.access import granted_world
-from assay.pipelines.grants import decide, request, verify, verify_due
+from assay.pipelines.grants import cancel, decide, request, verify, verify_due
 from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
 from assay.pipelines.platform import Platform
@@ -27,7 +28,7 @@ from assay.security.principals import Segment, User
 from assay.security.resources import publication
 from assay.segments import conform
 from assay.segments.relations import NotGranted
-from assay.stores.database import transaction
+from assay.stores.database import connect, transaction
 from shop_project import FILES, TILL, Shop
 
 #: A zone whose one canonical table has for each line of a note what another zone says of its goods.
@@ -193,6 +194,37 @@ def test_a_zone_that_asks_no_longer_ends_its_subscription_and_a_new_line_asks_an
     with two.opened() as platform:
         apply(platform)
         assert [one.state for one in kept.listed(platform.connection)] == ["requested", "ended"]
+
+
+def test_what_a_zone_cancels_closes_at_once_and_comes_back_only_when_it_is_asked_for(two: Shop) -> None:
+    with two.opened() as platform:
+        number = decide(platform, only(platform).id, "granted", "they compare").id
+        assert note(two, platform).batch.state == "done"
+        assert cancel(platform, number, "we compare no more").last.reason == "we compare no more"
+        with pytest.raises(NotGranted, match="not granted to reader: cancelled"):
+            note(two, platform, "2", "note-2.csv")
+        assert known(platform) == {"1": "tea"}
+        apply(platform)
+        assert only(platform).state == "cancelled"
+        assert audited(platform)[-1] == ("subscription.cancelled", "shop.published.sale", "shop")
+        with connect(platform.reader_url("reader")) as role, pytest.raises(InsufficientPrivilege):
+            role.execute("SELECT number FROM shop.sale")
+    offer(two, OFFER.replace("]}", "], auto_approve: {zones: [reader]}}"))
+    with two.opened() as platform:
+        apply(platform)
+        assert only(platform).state == "cancelled", "nor because it would be granted now"
+        again = request(platform, publication_of(platform.project, "shop.sale"), "zone", "reader", "to compare again")
+        assert again.state == "granted" and again.id != number
+
+
+def test_what_a_user_cancels_he_reads_no_more(two: Shop) -> None:
+    with two.opened() as platform:
+        sale, user = publication("shop", "sale"), User("u@example.org")
+        number = request(platform, publication_of(platform.project, "shop.sale"), "user", user.name, "a study").id
+        decide(platform, number, "granted", "a good study")
+        assert decided(granted_world(platform.connection, platform.project), user, "read", sale).allowed
+        cancel(platform, number, "it is finished")
+        assert not decided(granted_world(platform.connection, platform.project), user, "read", sale).allowed
 
 
 @pytest.mark.parametrize(

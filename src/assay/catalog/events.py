@@ -61,6 +61,11 @@ class Event:
     segment: str | None
     body: dict[str, Any]
 
+    @property
+    def word(self) -> str:
+        """What people are told happened: for a subscription the state that it came to."""
+        return str(self.body["state"]) if self.kind == "subscription" else self.kind
+
 
 def add(
     connection: Connection,

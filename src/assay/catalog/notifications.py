@@ -45,13 +45,15 @@ class Undelivered:
     next_at: datetime
 
 
-def add(connection: Connection, event: Event, channel: Channel, recipients: Iterable[str]) -> None:
-    """Asks for messages; an event that was asked to be told to somebody by a channel is not asked again."""
+def add(connection: Connection, event: Event, channel: Channel, recipient: str, zone: str | None) -> None:
+    """Asks for a message, for the `notify` of a zone or, without one, of the platform.
+
+    An event that was asked to be told to somebody by a channel is not asked again.
+    """
     connection.execute(
-        "INSERT INTO assay.notification (event_id, channel, recipient) "
-        "SELECT %s, %s, recipient FROM unnest(%s::text[]) AS recipient "
+        "INSERT INTO assay.notification (event_id, channel, recipient, zone) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT ON CONSTRAINT notification_once DO NOTHING",
-        (event.id, channel, list(recipients)),
+        (event.id, channel, recipient, zone),
     )
 
 
@@ -89,12 +91,16 @@ def failed(connection: Connection, message: Waiting, why: str, *, again: bool) -
 
 
 def undelivered(connection: Connection, zones: Iterable[str] | None = None) -> list[Undelivered]:
-    """The messages that did not get through, the newest first, of all or of some zones; those given up for a month."""
+    """The messages that did not get through, the newest first, of all or of some zones; those given up for a month.
+
+    A message is of the zone that asked for it: nobody else is shown to whom it goes.
+    """
     found = connection.execute(
-        "SELECT n.id, e.kind, e.batch_id, e.zone, n.channel, n.recipient, n.state, n.attempts, n.error, n.next_at "
+        "SELECT n.id, CASE WHEN e.kind = 'subscription' THEN e.body ->> 'state' ELSE e.kind END, e.batch_id, "
+        "coalesce(n.zone, e.zone), n.channel, n.recipient, n.state, n.attempts, n.error, n.next_at "
         "FROM assay.notification AS n JOIN assay.event AS e ON e.id = n.event_id "
         "WHERE n.error IS NOT NULL AND (n.state = 'waiting' OR n.next_at > clock_timestamp() - interval '30 days') "
-        "AND (%(zones)s::text[] IS NULL OR e.zone = ANY(%(zones)s)) ORDER BY n.id DESC LIMIT 100",
+        "AND (%(zones)s::text[] IS NULL OR coalesce(n.zone, e.zone) = ANY(%(zones)s)) ORDER BY n.id DESC LIMIT 100",
         {"zones": None if zones is None else sorted(zones)},
     )
     return [Undelivered(*row) for row in found]

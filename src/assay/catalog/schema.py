@@ -231,6 +231,8 @@ notification = Table(
     _now("next_at"),
     _moment("sent_at"),
     _text("error", nullable=True),
+    # The zone whose `notify` asked for it; none where that of the platform did.
+    _text("zone", nullable=True),
     # An event is told once to each.
     UniqueConstraint("event_id", "channel", "recipient", name="notification_once"),
     Index("notification_waiting", "next_at", postgresql_where=text("state = 'waiting'")),

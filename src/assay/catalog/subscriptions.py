@@ -3,7 +3,8 @@
     requested ──▶ granted ──▶ revoked, expired
         │         │    ▲
         ▼         ▼    │
-     refused      broken       and `ended`, from every open state, when the subscriber asks no longer
+     refused      broken       and from every open state `ended`, when the files ask or offer no longer, and
+                               `cancelled`, when the subscriber says that he needs it no longer
 
 Only `granted` opens anything, and only until its time is over, whether or not somebody has recorded that by then.
 """
@@ -18,15 +19,15 @@ from typing import Any, Literal, get_args
 from assay.errors import NotFound, Usage
 from assay.stores.database import Connection, advisory_key
 
-State = Literal["requested", "granted", "broken", "refused", "revoked", "expired", "ended"]
+State = Literal["requested", "granted", "broken", "refused", "revoked", "expired", "ended", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
 Kind = Literal["zone", "user"]
 
 #: The moves that a subscription can make; a state without an entry is final.
 MOVES: dict[State, frozenset[State]] = {
-    "requested": frozenset({"granted", "refused", "ended"}),
-    "granted": frozenset({"revoked", "expired", "broken", "ended"}),
-    "broken": frozenset({"granted", "revoked", "expired", "ended"}),
+    "requested": frozenset({"granted", "refused", "ended", "cancelled"}),
+    "granted": frozenset({"revoked", "expired", "broken", "ended", "cancelled"}),
+    "broken": frozenset({"granted", "revoked", "expired", "ended", "cancelled"}),
 }
 #: Somebody waits for it, or has it.
 OPEN: frozenset[State] = frozenset(MOVES)

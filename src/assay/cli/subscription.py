@@ -1,4 +1,5 @@
-"""Commands about subscriptions: subscription request, list, show, approve, refuse, revoke, expire, verify."""
+"""Commands about subscriptions: subscription request, list, show, approve, refuse, revoke, expire,
+cancel, verify."""
 
 from __future__ import annotations
 
@@ -213,6 +214,29 @@ def subscription_expire(number: int, reason: str, folder: Path, target: str | No
     _decide(number, "expired", reason, folder, target, as_json, "subscription expire")
 
 
+@subscription.command(name="cancel", short_help="End what one's zone or oneself asked for or has.")
+@_decision
+def subscription_cancel(number: int, reason: str, folder: Path, target: str | None, as_json: bool) -> None:
+    """End subscription NUMBER as its subscriber, who needs it no longer: the next statement that reads by it fails.
+
+    A user ends his own, the owner of a subscribing zone the zone's. Nothing asks for it again but `assay subscription
+    request`, also where zone.yaml still subscribes to it.
+
+    Example: assay subscription cancel 1 --reason "the study is finished"
+    """
+    from assay.pipelines.grants import cancel
+    from assay.pipelines.subscriptions import in_files
+
+    with _of_subscriber(number, folder, target, "subscription cancel") as platform:
+        found = cancel(platform, number, reason)
+        left = found.kind == "zone" and in_files(platform.project, found)
+    _show_one(found, as_json)
+    if left:
+        zone = found.subscriber
+        click.echo(f"zone.yaml of {zone} still subscribes to {found.name}: SQL that reads it fails now", err=True)
+        output.next_step(f"take {found.name} out of the SQL and the subscriptions of {zone}, then assay apply")
+
+
 @subscription.command(name="verify", short_help="Try whether a grant opens what it should, and no more.")
 @click.argument("number", type=int)
 @project_options
@@ -241,6 +265,24 @@ def _of_publisher(number: int, folder: Path, target: str | None, what: str) -> I
     with opened(load(folder, target)) as platform:
         found, _ = history(platform.connection, viewer(platform), number)
         require_publish(platform, found.zone, what)
+        yield platform
+
+
+@contextmanager
+def _of_subscriber(number: int, folder: Path, target: str | None, what: str) -> Iterator[Platform]:
+    """The platform for somebody whose subscription it is, or his zone's; of every other he is told that it is not
+    there."""
+    from assay.cli.publishing import require_publish, viewer
+    from assay.errors import NotFound
+    from assay.pipelines.offers import own
+    from assay.pipelines.platform import opened
+
+    with opened(load(folder, target)) as platform:
+        found = own(platform.connection, viewer(platform), number)
+        if found is None:
+            raise NotFound(f"there is no subscription {number} of yours", next="assay subscription list")
+        if found.kind == "zone":
+            require_publish(platform, found.subscriber, what)
         yield platform
 
 

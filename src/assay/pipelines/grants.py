@@ -18,6 +18,7 @@ from assay.pipelines import walls
 from assay.pipelines.access import granted_world
 from assay.pipelines.platform import Platform
 from assay.pipelines.subscriptions import ask, hash_key, record, settle, sight_of
+from assay.pipelines.telling.tell import tell_at_the_end
 from assay.security.decide import decide as decided
 from assay.security.principals import Principal, Segment, User
 from assay.security.resources import dataset, publication
@@ -50,7 +51,9 @@ def request(
     with transaction(platform.connection) as tx:
         found = ask(platform, tx, wanted, kind, subscriber, purpose, until)
         _in_force(platform, tx, found)
-    return verify(platform, [found])[0] if found.state == "granted" else found
+    done = verify(platform, [found])[0] if found.state == "granted" else found
+    tell_at_the_end(platform)
+    return done
 
 
 def decide(
@@ -64,7 +67,21 @@ def decide(
     with transaction(platform.connection) as tx:
         found = settle(tx, number, decision, platform.actor, reason, until)
         _in_force(platform, tx, found)
-    return verify(platform, [found])[0] if decision == "granted" else found
+    done = verify(platform, [found])[0] if decision == "granted" else found
+    tell_at_the_end(platform)
+    return done
+
+
+def cancel(platform: Platform, number: int, reason: str) -> Subscription:
+    """Ends what a subscriber asked for or has: he needs it no longer, and only a new request asks for it again.
+
+    Raises `NotFound`, and `Usage` where its state does not allow it.
+    """
+    with transaction(platform.connection) as tx:
+        found = settle(tx, number, "cancelled", platform.actor, reason)
+        _in_force(platform, tx, found)
+    tell_at_the_end(platform)
+    return found
 
 
 def _in_force(platform: Platform, tx: Connection, found: Subscription) -> None:

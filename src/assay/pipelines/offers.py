@@ -32,8 +32,11 @@ class Viewer:
 
     def knows_about(self, one: Subscription) -> bool:
         """Whether he may know of a subscription: both sides do."""
-        subscriber = one.subscriber == self.name if one.kind == "user" else one.subscriber in self.sees
-        return subscriber or one.zone in self.sees
+        return self.asked_for(one) or one.zone in self.sees
+
+    def asked_for(self, one: Subscription) -> bool:
+        """Whether it is his, or that of a zone whose configuration he may see."""
+        return one.subscriber == self.name if one.kind == "user" else one.subscriber in self.sees
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,15 @@ def history(tx: Connection, viewer: Viewer, number: int) -> tuple[Subscription, 
     if not viewer.knows_about(found):
         raise kept.missing(number)
     return found, kept.steps(tx, number)
+
+
+def own(tx: Connection, viewer: Viewer, number: int) -> Subscription | None:
+    """A subscription of the viewer, or of a zone of his; None for that of others, as for one that is not there."""
+    try:
+        found = kept.subscription(tx, number)
+    except NotFound:
+        return None
+    return found if viewer.asked_for(found) else None
 
 
 def waiting(found: Iterable[Subscription]) -> list[Subscription]:

@@ -16,6 +16,7 @@ from assay.pipelines.platform import Platform
 from assay.pipelines.published import concerned
 from assay.pipelines.subscriptions import follow, record_changes
 from assay.pipelines.telling.readers import register
+from assay.pipelines.telling.tell import tell_at_the_end
 from assay.security.world import world_of
 from assay.stores.changes import Change, LakeStep, Remark
 from assay.stores.data_folder import claim
@@ -133,6 +134,8 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
 
         with suppress(Unavailable):  # what could not be tried now the service tries soon
             verify(platform, granted)
+    if asked:
+        tell_at_the_end(platform)
     for folder in folders:  # only now: until the commit a failure must find every file where it was
         shutil.rmtree(folder, ignore_errors=True)
     return found

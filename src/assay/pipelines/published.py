@@ -57,7 +57,7 @@ def concerned(tx: Connection, project: Project, applied: str | None) -> Concerne
         elif changes:
             words = f"{zone}.{name} changes for {who}: {'; '.join(one.words for one in changes)}"
             remarks.append(Remark(words, frozenset({zone})))
-    return Concerned(tuple(problems), tuple(dropped), (*remarks, *_moved(tx, project)))
+    return Concerned(tuple(problems), tuple(dropped), (*remarks, *_moved(tx, project), *_cancelled(tx, project)))
 
 
 def _readers(tx: Connection) -> dict[Name, list[Subscription]]:
@@ -91,3 +91,18 @@ def _moved(tx: Connection, project: Project) -> list[Remark]:
         sides = {one.publication[0]} | ({one.subscriber} if one.kind == "zone" else set())
         found.append(Remark(one.words + decides, frozenset(sides)))
     return found
+
+
+def _cancelled(tx: Connection, project: Project) -> list[Remark]:
+    """What zone.yaml subscribes to although the zone has cancelled it: that line asks for nothing."""
+    before = kept.latest(tx, "zone")
+    return [
+        Remark(
+            f"{zone.name} has cancelled {wanted.publication}, to which zone.yaml still subscribes: take the line out, "
+            "or ask anew with assay subscription request",
+            frozenset({zone.name}),
+        )
+        for zone in project.zones.values()
+        for wanted in zone.subscriptions
+        if before.get((zone.name, (wanted.zone, wanted.name))) == "cancelled"
+    ]

@@ -67,8 +67,8 @@ def ask(
     asked = kept.add(
         tx, (publication.zone, publication.name), kind, subscriber, purpose, by=platform.actor, until=until
     )
-    _tell(tx, asked)
     why = granted_at_once(publication, kind, subscriber)
+    _tell(tx, asked, waits=why is None)
     return asked if why is None else settle(tx, asked.id, "granted", AUTO, why)
 
 
@@ -86,10 +86,12 @@ def settle(
     return found
 
 
-def _tell(tx: Connection, found: Subscription) -> None:
+def _tell(tx: Connection, found: Subscription, *, waits: bool = False) -> None:
+    """Writes the event of a subscription's state; `waits`: somebody has to decide on it."""
     body = {
         "subscription": found.id, "publication": found.publication, "kind": found.kind,
         "subscriber": found.subscriber, "state": found.state, "by": found.last.by, "reason": found.last.reason,
+        **({"waits": True} if waits else {}),
     }  # fmt: skip
     events.add(tx, "subscription", zone=found.zone, body=body)
 
@@ -154,7 +156,7 @@ def moves(tx: Connection, project: Project) -> list[Move]:
     """What the zone.yaml files change of subscriptions.
 
     What is new is asked for, what is gone ends, and what waits is granted where zone.yaml now grants it. What was
-    refused, revoked or has expired stays so until somebody asks anew.
+    refused, revoked or cancelled, or has expired, stays so until somebody asks anew.
     """
     found = []
     for one in kept.listed(tx, open_only=True):
@@ -162,7 +164,7 @@ def moves(tx: Connection, project: Project) -> list[Move]:
         place = (one, (one.zone, one.publication), one.kind, one.subscriber)
         if offered is None:
             found.append(Move(*place, "ended", f"{one.name} is not offered any more"))
-        elif one.kind == "zone" and not _wanted(project, one):
+        elif one.kind == "zone" and not in_files(project, one):
             found.append(Move(*place, "ended", f"{one.subscriber} does not ask any more"))
         elif one.state == "requested" and (why := granted_at_once(offered, one.kind, one.subscriber)):
             found.append(Move(*place, "granted", why))
@@ -207,7 +209,8 @@ def _offered(project: Project, one: Subscription) -> Publication | None:
     return found if asks else None
 
 
-def _wanted(project: Project, one: Subscription) -> bool:
+def in_files(project: Project, one: Subscription) -> bool:
+    """Whether zone.yaml of the subscribing zone subscribes to it."""
     zone = project.zones.get(one.subscriber)
     return zone is not None and any(wanted.publication == one.name for wanted in zone.subscriptions)
 

@@ -112,6 +112,7 @@ COMMANDS: Final = {
     "subscription refuse": _of(("publish", "Zone"), why=_PUBLISHER),
     "subscription revoke": _of(("publish", "Zone"), why=_PUBLISHER),
     "subscription expire": _of(("publish", "Zone"), why=_PUBLISHER),
+    "subscription cancel": _of(("publish", "Zone"), why="of the subscribing zone; everybody may cancel his own"),
     "subscription verify": _of(("publish", "Zone"), why=_PUBLISHER),
     "login": _of(why=_OWN_SELF),
     "logout": _of(why=_OWN_SELF),

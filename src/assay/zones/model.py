@@ -32,7 +32,7 @@ Url = Annotated[str, StringConstraints(pattern=rf"^(https?://[^/@\s]+(/\S*)?|{_R
 
 
 #: Names in `to` that stand for people.
-ROLES = ("steward", "owner", "deliverer")
+ROLES = ("steward", "owner", "deliverer", "subscriber")
 #: A length of time as PostgreSQL reads it, which knows how long a month is.
 Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]+ (hour|day|week|month|year)s?$")]
 
@@ -157,17 +157,19 @@ class GroupFile(Strict):
 
 
 Notable = Literal[
-    "rejected", "held", "released", "done", "failed", "late", "reminded", "escalated", "withdrawn"
-]
+    "rejected", "held", "released", "done", "failed", "late", "reminded", "escalated", "withdrawn",
+    "requested", "granted", "refused", "revoked", "expired", "broken", "ended", "cancelled",
+]  # fmt: skip
 
 
 class NotifyFile(Strict):
     """Who is told of what, by mail or at an address on the web."""
 
     on: list[Notable] = Field(description="What is told.", min_length=1)
-    pipelines: list[Name] = Field([], description="Of which pipelines; of all when left out.")
+    pipelines: list[Name] = Field([], description="Of which pipelines; of all, and of subscriptions, when left out.")
     to: list[str] = Field(
-        [], description="Mail addresses, or `steward`, `owner`, `deliverer`: whoever that is at the time."
+        [],
+        description="Mail addresses, or `steward`, `owner`, `deliverer`, `subscriber`: whoever that is at the time.",
     )
     webhook: Url | None = Field(
         None,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from assay.batch import Batch
-from assay.catalog import records
+from assay.catalog import records, subscriptions
 from assay.catalog.events import Event, of_batch
+from assay.catalog.subscriptions import STATES
 from assay.pipelines.returns import batch_report
 from assay.security.classes import classes_of
 from assay.stewardship.masking import Cells
@@ -32,24 +34,40 @@ _SUBJECTS = {
     "reminded": "{file} still waits for a steward",
     "escalated": "{file} has waited too long for a steward",
     "withdrawn": "{file} was withdrawn",
+    "requested": "{publication} is asked for by {subscriber}",
+    "granted": "{publication} is granted to {subscriber}",
+    "refused": "{publication} is refused to {subscriber}",
+    "revoked": "{publication} is revoked from {subscriber}",
+    "expired": "{publication} has expired for {subscriber}",
+    "broken": "{publication} is broken for {subscriber}",
+    "ended": "{publication} has ended for {subscriber}",
+    "cancelled": "{publication} is cancelled by {subscriber}",
 }
 _SUMMARIES = {
     "failed": "{segment} failed with {file}: {words}. It waits until the cause is mended.",
     "late": "{dataset} was due at {due} and has not come; {last}.",
     "reminded": "{file} has waited for a steward since {since}.",
     "escalated": "{file} has waited for a steward since {since}.",
+    "requested": "{publication} is asked for by {subscriber}; the owner decides.",
+    "revoked": "{publication} is no longer granted to {subscriber}: the grant was revoked.",
+    "expired": "{publication} is no longer granted to {subscriber}: the grant has expired.",
+    "ended": "The subscription of {subscriber} to {publication} has ended: it is asked for, or offered, no longer.",
+    "cancelled": "The subscription of {subscriber} to {publication} was cancelled: it is not needed any more.",
+    "broken": "{publication} cannot be read by {subscriber} until the grant is mended: a trial showed more or less "
+    "than was granted.",
 }
 _OUTCOMES: Mapping[str, Outcome] = {
     "rejected": "rejected", "held": "held", "reminded": "held", "escalated": "held", "released": "accepted",
     "done": "accepted",
 }  # fmt: skip
-_NEXT = {
+_NEXT: Mapping[str, str] = {
     "rejected": "assay batch show {batch}",
     "held": "assay batch show {batch}",
     "reminded": "assay batch show {batch}",
     "escalated": "assay batch show {batch}",
     "failed": "assay batch show {batch}",
     "late": "assay status",
+    **dict.fromkeys(STATES, "assay subscription show {subscription}"),
 }
 
 
@@ -71,27 +89,57 @@ def facts(platform: Platform, event: Event) -> dict[str, Any]:
         "due": body.get("due"),
         "last": f"the last one came at {body['last']}" if body.get("last") else "none has come yet",
         "since": since,
+        **_subscription_words(event),
     }
-    subject = _SUBJECTS.get(event.kind, event.kind).format(**words)
-    summary = _SUMMARIES[event.kind].format(**words) if event.kind in _SUMMARIES else f"{subject}."
+    kind = event.word
+    subject = _SUBJECTS.get(kind, kind).format(**words)
+    summary = _SUMMARIES[kind].format(**words) if kind in _SUMMARIES else f"{subject}."
     return {
-        "event": {"id": event.id, "kind": event.kind, "at": _time(event.at), "segment": event.segment},
+        "event": {"id": event.id, "kind": kind, "at": _time(event.at), "segment": event.segment},
         "platform": {"name": project.name, "title": project.title or project.name, "target": project.target.name},
         "zone": {"name": event.zone, "title": zone.title if zone else event.zone},
         "pipeline": {"name": event.pipeline, "title": pipeline.title if pipeline else event.pipeline},
         "batch": _batch_facts(batch) if batch else None,
-        "late": {name: body.get(name) for name in _LATE} if event.kind == "late" else None,
+        "late": {name: body.get(name) for name in _LATE} if kind == "late" else None,
+        "subscription": _subscription_facts(platform, event),
         "report": None if report is None else report.to_dict(),
         "subject": subject,
-        "summary": report.summary if report is not None and event.kind not in _SUMMARIES else summary,
-        "by": shown(str(body["by"])) if body.get("by") else None,
-        "reason": shown(str(body["reason"])) if body.get("reason") else None,
-        "next": _NEXT[event.kind].format(**words) if event.kind in _NEXT else None,
+        "summary": report.summary if report is not None and kind not in _SUMMARIES else summary,
+        # Of a subscription no person is named: its number says who asked and who decided, to those who may know.
+        "by": shown(str(body["by"])) if body.get("by") and event.kind != "subscription" else None,
+        "reason": shown(str(body["reason"])) if body.get("reason") and kind not in _REASONLESS else None,
+        "next": _NEXT[kind].format(**words) if kind in _NEXT else None,
     }
 
 
 #: What a `late` event says.
 _LATE = ("dataset", "due", "last", "missed")
+#: The reason of a request is its purpose; what a trial found is in the words of the engine, which may hold a value.
+_REASONLESS = frozenset({"requested", "broken"})
+
+
+def _subscription_words(event: Event) -> dict[str, Any]:
+    if event.kind != "subscription":
+        return {}
+    body = event.body
+    subscriber = "a user" if body["kind"] == "user" else f"zone {body['subscriber']}"
+    return {
+        "subscription": body["subscription"],
+        "publication": f"{event.zone}.{body['publication']}",
+        "subscriber": subscriber,
+    }
+
+
+def _subscription_facts(platform: Platform, event: Event) -> dict[str, Any] | None:
+    if event.kind != "subscription":
+        return None
+    words = _subscription_words(event)
+    found = subscriptions.subscription(platform.connection, words["subscription"])
+    return {
+        "id": found.id, "publication": words["publication"], "subscriber": words["subscriber"],
+        "purpose": shown(found.purpose),
+        "until": None if found.until is None else f"{found.until - timedelta(seconds=1):%Y-%m-%d}",
+    }  # fmt: skip
 
 
 def _batch_facts(batch: Batch) -> dict[str, Any]:

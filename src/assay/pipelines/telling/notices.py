@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.batch import Batch
@@ -33,23 +34,55 @@ ANSWER_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-def recipients(project: Project, event: Event, batch: Batch | None) -> Iterator[tuple[Channel, str, Notice]]:
-    """To whom an event goes, and which `notify` asked for it; the same recipient may come twice."""
-    zone = project.zones.get(event.zone or "")
-    if event.kind == "released" and not event.body.get("by"):
-        return  # nobody had to look at it, so there is nothing to tell
-    for notice in (*(zone.notices if zone else ()), *project.notices):
-        if event.kind not in notice.on or (notice.pipelines and event.pipeline not in notice.pipelines):
+@dataclass(frozen=True)
+class Recipient:
+    """Somebody who is told: by which channel, and by which `notify`, of a zone or (None) of the platform."""
+
+    channel: Channel
+    name: str
+    notice: Notice
+    zone: str | None
+
+
+def recipients(project: Project, event: Event, batch: Batch | None) -> Iterator[Recipient]:
+    """To whom an event goes; the same may come twice."""
+    if not _worth_telling(event):
+        return
+    for side, notice in _notices(project, event):
+        if event.word not in notice.on or (notice.pipelines and event.pipeline not in notice.pipelines):
             continue
         if notice.webhook is not None:
-            yield "webhook", notice.webhook, notice
+            yield Recipient("webhook", notice.webhook, notice, side)
         for name in notice.to:
-            for person in _people(project, event, batch, name):
-                yield "mail", person, notice
+            for person in _people(project, event, batch, name, side or event.zone or ""):
+                yield Recipient("mail", person, notice, side)
 
 
-def _people(project: Project, event: Event, batch: Batch | None, name: str) -> list[str]:
-    zone = project.zones.get(event.zone or "")
+def _worth_telling(event: Event) -> bool:
+    """Not what nobody has to look at: a batch that passed by itself, a request that was granted at once."""
+    if event.word == "requested":
+        return bool(event.body.get("waits"))
+    return event.kind != "released" or bool(event.body.get("by"))
+
+
+def _notices(project: Project, event: Event) -> Iterator[tuple[str | None, Notice]]:
+    """What may ask for an event: its zone, for a subscription the subscribing zone too, and the platform.
+
+    What a zone asks for itself it knows.
+    """
+    sides = [event.zone]
+    if event.kind == "subscription" and event.body["kind"] == "zone" and event.word != "requested":
+        sides.append(event.body["subscriber"])
+    for side in dict.fromkeys(sides):
+        zone = project.zones.get(side or "")
+        for notice in zone.notices if zone else ():
+            yield side, notice
+    for notice in project.notices:
+        yield None, notice
+
+
+def _people(project: Project, event: Event, batch: Batch | None, name: str, side: str) -> list[str]:
+    zone = project.zones.get(side)
     names: tuple[str, ...] = (name,)
     if name == "steward":
         # An escalation names those above the stewards.
@@ -60,9 +93,23 @@ def _people(project: Project, event: Event, batch: Batch | None, name: str) -> l
         names = (batch.delivered_by,) if batch else ()
         if batch is None:
             return []  # nobody delivered what is late
+    elif name == "subscriber":
+        if event.kind != "subscription":
+            return []
+        names = _subscribers(project, event)
+        if not names:
+            return []  # the zone has left the project
     domain = project.target.mail.domain if project.target.mail else None
     # A role that nobody has is asked for all the same: it must be seen that nobody was told.
-    return [one if "@" in one or domain is None else f"{one}@{domain}" for one in names] or [f"{name} of {event.zone}"]
+    return [one if "@" in one or domain is None else f"{one}@{domain}" for one in names] or [f"{name} of {side}"]
+
+
+def _subscribers(project: Project, event: Event) -> tuple[str, ...]:
+    subscriber = event.body["subscriber"]
+    if event.body["kind"] == "user":
+        return (subscriber,)
+    zone = project.zones.get(subscriber)
+    return (zone.owner,) if zone else ()
 
 
 def take_note(platform: Platform) -> int:
@@ -76,8 +123,8 @@ def take_note(platform: Platform) -> int:
             found = events.unread(tx, MESSAGES, limit=EVENTS_AT_ONCE)
             for event in found:
                 batch = None if event.batch is None else records.batch(tx, event.batch)
-                for channel, recipient, _ in recipients(platform.project, event, batch):
-                    notifications.add(tx, event, channel, [recipient])
+                for one in recipients(platform.project, event, batch):
+                    notifications.add(tx, event, one.channel, one.name, one.zone)
             if found:
                 events.passed(tx, MESSAGES, found[-1])
         looked += len(found)
@@ -110,9 +157,14 @@ def send_waiting(platform: Platform, until: float) -> int:
 def _send(platform: Platform, message: Waiting, seconds: float) -> None:
     project, event = platform.project, message.event
     batch = None if event.batch is None else records.batch(platform.connection, event.batch)
-    asked = (one for channel, name, one in recipients(project, event, batch)
-             if (channel, name) == (message.channel, message.recipient))  # fmt: skip
-    template = next((notice.template for notice in asked), None)
+    template = next(
+        (
+            one.notice.template
+            for one in recipients(project, event, batch)
+            if (one.channel, one.name) == (message.channel, message.recipient)
+        ),
+        None,
+    )
     told = facts(platform, event)
     key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{namespace_of(project)}/{event.id}/{event.at}/{message.recipient}"))
     if message.channel == "webhook":
