@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from assay.cli import assay
 from assay.pipelines.platform import Platform
+from assay.zones.project import load_project
 from shop_project import OWNER, TILL, Shop
 
 #: Every command with arguments that work in the shop; a command without a row fails the test below.
@@ -294,6 +295,20 @@ def test_zone_explain_names_the_line_or_the_default_of_every_setting(standing_sh
     assert settings["pipeline sales", "ingress"] == ("ingress/shop/sales", "default")
     assert settings["contract by_month", "refresh"][0] == {"by": ["month"]}
     assert settings["target local", "postgres"][0] == "****"
+
+
+def test_doctor_says_whether_postgresql_quotes_rows_in_its_log(filled: Shop, postgres: tuple[str, str]) -> None:
+    from urllib.parse import urlsplit
+
+    import psycopg
+
+    name = urlsplit(load_project(filled.root).target.postgres).path.lstrip("/")
+    checks = {one["name"]: one for one in json.loads(call(filled, "doctor --json").stdout)}
+    assert checks["its log"]["result"] == "ok"
+    with psycopg.connect(f"{postgres[1]}/{name}", autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET log_error_verbosity = verbose".encode())
+    checks = {one["name"]: one for one in json.loads(call(filled, "doctor --json").stdout)}
+    assert checks["its log"]["result"] == "look" and "log_error_verbosity = terse" in checks["its log"]["next"]
 
 
 def test_doctor_finds_a_file_of_the_lake_that_is_missing(filled: Shop) -> None:

@@ -148,19 +148,21 @@ def test_what_waits_is_taken_in_when_a_pipeline_starts(following: Shop) -> None:
 
 
 def test_a_mistake_in_one_pipelines_sql_is_told_and_stops_no_other(
-    following: Shop, monkeypatch: pytest.MonkeyPatch
+    following: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with following.opened() as platform:
         deliver_by_hand(following, platform)
         def fail(*_: object, **__: object) -> None:
-            raise Misconfigured("the SQL did not run", file="counted.sql")
+            raise Misconfigured("the SQL did not run: Conversion Error: 'Jane'", file="counted.sql")
 
         with monkeypatch.context() as patch:
             patch.setattr(denormalize, "recompute", fail)
             fire(platform)
         fire(platform)
-        failed = platform.connection.execute("SELECT pipeline, body ->> 'what' FROM assay.event WHERE kind = 'failed'")
-        assert failed.fetchall() == [("count", "the SQL did not run")]
+        failed = platform.connection.execute("SELECT pipeline, body FROM assay.event WHERE kind = 'failed'").fetchall()
+    ((pipeline, body),) = failed
+    assert pipeline == "count" and body["words"] == "Misconfigured in counted.sql"
+    assert "Jane" not in f"{body} {caplog.text}"
 
 
 def test_what_is_unavailable_is_tried_again(following: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

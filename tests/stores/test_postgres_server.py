@@ -161,6 +161,18 @@ def test_secrets_are_private_and_parents_untouched(folder: Path) -> None:
         assert parts.password and parts.password not in (folder / "log").read_text()
 
 
+def test_the_log_says_what_failed_and_quotes_neither_rows_nor_statements(folder: Path) -> None:
+    with running(folder) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE person (name text PRIMARY KEY, age integer NOT NULL)")
+        connection.execute("INSERT INTO person VALUES ('Quimby', 1)")
+        for values in ("'Quimby', 2", "'Quimby Two', NULL"):
+            with pytest.raises(psycopg.IntegrityError, match="Quimby"):
+                connection.execute(f"INSERT INTO person VALUES ({values})".encode())
+        written = (folder / "log").read_text()
+    assert 'violates unique constraint "person_pkey"' in written and "violates not-null constraint" in written
+    assert "Quimby" not in written
+
+
 def test_listens_on_loopback_only(folder: Path) -> None:
     with running(folder) as url:
         port = urlsplit(url).port

@@ -202,8 +202,12 @@ def announce(connection: Connection) -> None:
     connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
-def note_failure(connection: Connection, lease: Lease, segment: str, error: BaseException) -> bool | None:
+def note_failure(
+    connection: Connection, lease: Lease, segment: str, error: BaseException, what: str | None = None
+) -> bool | None:
     """Records why a segment failed; returns whether the batch is tried again by itself.
+
+    `what` stands in the place of the error's own words.
 
     None, and nothing is recorded, where somebody else took the batch over: it is no longer this worker's failure.
 
@@ -211,6 +215,8 @@ def note_failure(connection: Connection, lease: Lease, segment: str, error: Base
     unavailable for long, waits until somebody has mended the cause.
     """
     words = error.to_dict() if isinstance(error, AssayError) else {"error": type(error).__name__, "what": str(error)}
+    if what is not None:
+        words["what"] = what
     retryable = isinstance(error, AssayError) and error.retryable
     row = connection.execute(
         "UPDATE assay.batch SET attempts = attempts + 1, failure = %(failure)s, "

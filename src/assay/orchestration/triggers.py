@@ -16,6 +16,7 @@ from assay.catalog import events, records, subscriptions
 from assay.catalog.events import Event
 from assay.errors import AssayError
 from assay.orchestration.doors import look_into
+from assay.pipelines.observe import words_of
 from assay.pipelines.platform import Platform
 from assay.pipelines.recompute import Name, recompute
 from assay.stores.database import Connection, advisory_key
@@ -135,10 +136,10 @@ def _begin(platform: Platform, start: Start) -> None:
         if error.retryable:
             raise  # the place in the stream stays: it is tried again
         log.error(
-            "the tables were not brought up to date: %s", error.what,
+            "the tables were not brought up to date: %s", words_of(error),
             extra={"zone": pipeline.zone, "pipeline": pipeline.name},
         )  # fmt: skip
-        body = {"why": why, **error.to_dict()}
+        body = {"why": why, "error": type(error).__name__, "words": words_of(error)}
         events.add(
             platform.connection, "failed", zone=pipeline.zone, pipeline=pipeline.name, segment="denormalize", body=body
         )

@@ -98,6 +98,11 @@ def _postgres(platform: Platform) -> Iterator[Check]:
     else:
         yield Check("checksums", "look", "PostgreSQL runs without data checksums",
                     "pg_checksums --enable, while the server is stopped")  # fmt: skip
+    if (setting("log_error_verbosity"), setting("log_min_error_statement")) == ("terse", "panic"):
+        yield Check("its log", "ok", "PostgreSQL's log quotes no row")
+    else:
+        yield Check("its log", "look", "PostgreSQL's log quotes the rows that break a key",
+                    "log_error_verbosity = terse and log_min_error_statement = panic in postgresql.conf")  # fmt: skip
     yield _rights(platform)
 
 

@@ -19,6 +19,7 @@ from assay.flow import GATE, movement_from
 from assay.pipelines import observe, versions
 from assay.pipelines.arrivals import Landed, Misfit, remember, take_in
 from assay.pipelines.configurations import under
+from assay.pipelines.kept import kept_words
 from assay.pipelines.landing import check_file, land, source_of
 from assay.pipelines.movement import decide, move, reject
 from assay.pipelines.platform import Platform
@@ -150,7 +151,8 @@ def _record_failure(platform: Platform, batch: Batch, segment: str, error: Excep
     if platform.connection.closed or isinstance(error, queue.LeaseLost | Superseded):
         return
     with transaction(platform.connection) as tx:
-        again = queue.note_failure(tx, lease, segment, error)
+        words = kept_words(error, platform.project, batch.zone)
+        again = queue.note_failure(tx, lease, segment, error, words)
         if again is None:
             return
         attempt = {"fence": lease.fence, "version": platform.project.version}

@@ -66,6 +66,9 @@ SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_line_prefix": "%m [%p] ",
+    # Details quote the row that breaks a key, statements the values in them: neither is for a log.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 
 _CWD = Path("/proc/self/cwd")

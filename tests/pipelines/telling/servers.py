@@ -7,12 +7,14 @@ import email.policy
 import json
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -88,6 +90,17 @@ class Mails:
         assert isinstance(data, LoginPassword)
         self.logins.append(data.login.decode())
         return AuthResult(success=data.password == b"p@ss word", handled=False)
+
+
+def certificate(folder: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1, `server.pem`, and its key."""
+    place, key = folder / "server.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(place)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return str(place), str(key)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from servers import Mails, Posted, mail_server, receiver
+from servers import certificate as make_certificate
 
 from assay.catalog import notifications
 from assay.cli import assay
@@ -358,16 +359,9 @@ def test_a_message_is_in_the_hands_of_one_process_at_a_time(shop: Shop, mails: M
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """A certificate for 127.0.0.1 that this process trusts, and its key."""
-    import subprocess
-
-    place, key = tmp_path / "server.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(place)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    monkeypatch.setenv("SSL_CERT_FILE", str(place))
-    return str(place), str(key)
+    place, key = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", place)
+    return place, key
 
 
 def test_mails_go_encrypted_with_a_login_where_the_server_asks_for_it(
