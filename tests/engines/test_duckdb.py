@@ -81,6 +81,45 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
             ]
 
 
+@pytest.mark.parametrize("ready", [False, True])
+def test_an_engine_with_postgres_loads_nothing_else_that_is_not_signed(
+    ready: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one after the first, which does not check the signature of the extension for PostgreSQL again."""
+    monkeypatch.setattr(engines, "_ready", None)
+    content = bytearray(engines._postgres_extension().read_bytes())
+    content[-1] ^= 1  # the signature stands at the end
+    stranger = tmp_path / "stranger.duckdb_extension"
+    stranger.write_bytes(content)
+    with connect(tmp_path, postgres=True) as engine:
+        engine.load_postgres()
+    if ready:
+        engines.keep_ready()
+    for _ in range(2):
+        with connect(tmp_path, postgres=True) as engine:
+            loaded = "SELECT loaded FROM duckdb_extensions() WHERE extension_name = 'postgres_scanner'"
+            assert engine.rows(loaded) == [(True,)]
+            with pytest.raises(EngineFailed, match="signature is either missing or invalid"):
+                engine.run(f"LOAD '{stranger}'")
+            for opening in ("SET allow_unsigned_extensions = true", "PRAGMA allow_unsigned_extensions = true"):
+                with pytest.raises(EngineFailed):
+                    engine.run(opening)
+            engine.run("RESET allow_unsigned_extensions")
+            with pytest.raises(EngineFailed, match="signature is either missing or invalid"):
+                engine.run(f"LOAD '{stranger}'")
+
+
+def test_a_file_in_place_of_the_extension_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_ready", None)
+    with connect(tmp_path, postgres=True) as engine:
+        engine.load_postgres()
+    changed = tmp_path / "postgres_scanner.duckdb_extension"
+    changed.write_bytes(engines._postgres_extension().read_bytes()[:-1] + b"\0")
+    monkeypatch.setattr(engines, "_postgres_extension", lambda: changed)
+    with pytest.raises(EngineFailed, match="signature"), connect(tmp_path, postgres=True):
+        pass
+
+
 def test_an_engine_that_was_ready_is_new_and_has_the_limits_of_who_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

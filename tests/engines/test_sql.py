@@ -91,7 +91,8 @@ def test_a_refusal_names_the_line() -> None:
     "text",
     ["", "select 1; select 2", "delete from batch", "create table x as select 1", "show tables", "values (1)",
      "select a frm batch b c", "select a into x from batch", "copy batch to 'x'", "select $1 from batch",
-     "pivot batch on a using sum(b)", "attach 'x'"],
+     "pivot batch on a using sum(b)", "attach 'x'", "load 'x'", "install 'x'", "select 1) from batch; load 'x'; --",
+     "set allow_unsigned_extensions = true", "reset allow_unsigned_extensions"],
 )  # fmt: skip
 def test_only_one_select_is_read(text: str) -> None:
     with pytest.raises(Misconfigured):

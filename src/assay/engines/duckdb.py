@@ -43,6 +43,11 @@ def path_list(paths: list[str]) -> str:
     return "[" + ", ".join(literal(path) for path in paths) + "]"
 
 
+def is_no_path(name: str) -> bool:
+    """Whether the engine can never take a name for the path of a file."""
+    return all(letter.isalnum() or letter in "_ $" for letter in name)
+
+
 #: How typed rows are kept: level 1 of zstd costs as little time as no compression.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
@@ -53,17 +58,17 @@ def connect(
 ) -> Iterator[Engine]:
     """An engine in memory that spills to `scratch`; it installs and loads nothing by itself.
 
-    `postgres` says that PostgreSQL will be attached. The signature of the extension for that is checked by the first
-    such engine of a process; for the same file it is not checked again, as that takes longer than a small batch.
+    `postgres` says that PostgreSQL will be attached: the extension for that is loaded. Its signature is checked by
+    the first such engine of a process; for the same file it is not checked again, as that takes longer than a small
+    batch. Whatever else is loaded in the engine must be signed.
     """
-    unsigned = postgres and _checked == _stamp()
-    connection = (_ready and _ready.take(unsigned)) or _opened(unsigned)
+    connection = (_ready and _ready.take(postgres)) or _opened(postgres)
     try:
         connection.execute(f"SET memory_limit = {literal(memory_limit)}")
         connection.execute(f"SET temp_directory = {literal(str(scratch / 'spill'))}")
         if threads:
             connection.execute(f"SET threads = {int(threads)}")
-        yield Engine(connection)
+        yield Engine(connection, has_postgres=postgres)
     finally:
         connection.close()
 
@@ -77,7 +82,8 @@ def keep_ready() -> None:
     _ready = _ready or _Ready()
 
 
-def _opened(unsigned: bool) -> duckdb.DuckDBPyConnection:
+def _opened(postgres: bool) -> duckdb.DuckDBPyConnection:
+    unsigned = postgres and _checked == _stamp()
     config: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -88,6 +94,10 @@ def _opened(unsigned: bool) -> duckdb.DuckDBPyConnection:
     }
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'UTC'")
+    if postgres:
+        _load_postgres(connection)
+    if unsigned:  # for the one file alone; nobody can allow it again
+        connection.execute("SET allow_unsigned_extensions = false")
     return connection
 
 
@@ -96,11 +106,11 @@ class _Ready:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="next engine")
-        self._next = {unsigned: self._thread.submit(_opened, unsigned) for unsigned in (False, True)}
+        self._next = {postgres: self._thread.submit(_opened, postgres) for postgres in (False, True)}
 
-    def take(self, unsigned: bool) -> duckdb.DuckDBPyConnection:
-        taken = self._next[unsigned]
-        self._next[unsigned] = self._thread.submit(_opened, unsigned)
+    def take(self, postgres: bool) -> duckdb.DuckDBPyConnection:
+        taken = self._next[postgres]
+        self._next[postgres] = self._thread.submit(_opened, postgres)
         return taken.result()
 
 
@@ -123,12 +133,23 @@ def _stamp() -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
+def _load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
+    """Loads the PostgreSQL extension from its Python package: nothing is downloaded."""
+    global _checked
+    stamp = _stamp()
+    try:
+        connection.execute(f"LOAD {literal(str(_postgres_extension()))}")
+    except duckdb.Error as error:
+        raise translated(error) from error
+    _checked = stamp
+
+
 class Engine:
     """One connection; every failure of it is an `EngineFailed`, or `Unavailable` where trying again may help."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, has_postgres: bool = False) -> None:
         self._connection = connection
-        self._has_postgres = False
+        self._has_postgres = has_postgres
 
     def run(self, sql: str, parameters: list[Any] | None = None) -> None:
         """Executes a statement for its effect."""
@@ -271,12 +292,10 @@ class Engine:
             self.run(f"DETACH {quoted(name)}")
 
     def load_postgres(self) -> None:
-        """Loads the PostgreSQL extension from its Python package: nothing is downloaded."""
-        global _checked
+        """Loads the PostgreSQL extension, where it is not loaded yet."""
         if not self._has_postgres:
-            stamp = _stamp()
-            self.run(f"LOAD {literal(str(_postgres_extension()))}")
-            self._has_postgres, _checked = True, stamp
+            _load_postgres(self._connection)
+            self._has_postgres = True
 
     def _execute(self, sql: str, parameters: list[Any] | None) -> duckdb.DuckDBPyConnection:
         try:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from assay.engines.duckdb import Engine, EngineFailed
+from assay.engines.duckdb import Engine, EngineFailed, is_no_path
 from assay.engines.pure_functions import PURE, PURE_TABLES
 from assay.errors import AssayError
 
@@ -66,7 +66,7 @@ def check(engine: Engine, text: str, tables: set[Parts]) -> None:
                 raise Refused("a sample or an earlier state of a table", _offset(node))
             found.add(_parts(node))
     # A name of the query itself has one part, and cannot be a path: the first lock sees to it, and so does this one.
-    strange = {parts for parts in found if len(parts) == 1 and (parts[0] not in own or not _plain(parts[0]))}
+    strange = {parts for parts in found if len(parts) == 1 and (parts[0] not in own or not is_no_path(parts[0]))}
     named = {parts for parts in found if len(parts) > 1}
     if strange or named != tables:
         raise Refused("a statement that two parsers read differently")
@@ -117,10 +117,6 @@ def _entries(node: dict[str, Any]) -> list[dict[str, Any]]:
 def _parts(node: dict[str, Any]) -> Parts:
     names = (node.get("catalog_name"), node.get("schema_name"), node["table_name"])
     return tuple(str(name).lower() for name in names if name)
-
-
-def _plain(name: str) -> bool:
-    return all(letter.isalnum() or letter in "_ $" for letter in name)
 
 
 def _offset(node: dict[str, Any]) -> int | None:

@@ -16,6 +16,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from assay.engines.duckdb import is_no_path
 from assay.engines.pure_functions import PURE, PURE_TABLES, REFUSED
 from assay.engines.sql.functions import function_name
 from assay.engines.sql.parse import Parts, is_cte
@@ -207,16 +208,11 @@ def _table(text: str, table: exp.Table) -> WrittenTable | None:
     if not all(isinstance(part, exp.Identifier) for part in table.parts):
         raise refused(text, "this in FROM", _offset(table))
     if is_cte(table):
-        if not _plain(table.name):
+        if not is_no_path(table.name):
             raise refused(text, f"the name {table.name!r}", _offset(table), "names of letters, digits and _")
         return None
     offset = _offset(table) or 0
     return WrittenTable(tuple(part.name.lower() for part in table.parts), place_at(text, offset))
-
-
-def _plain(name: str) -> bool:
-    """Whether a name can never be taken for the path of a file."""
-    return all(letter.isalnum() or letter in "_ $" for letter in name)
 
 
 def _whole(query: exp.Query, aliases: set[str]) -> bool:
