@@ -53,7 +53,7 @@ def test_any_order_of_decisions_leads_along_the_moves_alone(tx: Connection, want
         else:
             with pytest.raises(Usage):
                 subscriptions.move(tx, number, after, by="owner", reason="so be it")
-        open_to = subscriptions.granted(tx, "zone").get(SALE, frozenset())
+        open_to = subscriptions.granted(tx)["zone"].get(SALE, frozenset())
         assert open_to == (frozenset({"reader"}) if state == "granted" else frozenset())
         assert subscriptions.standing(tx, "zone", "reader") == {SALE: state}
     assert [step.state for step in subscriptions.steps(tx, number)] == walked
@@ -73,9 +73,9 @@ def test_a_grant_ends_at_its_time_whether_or_not_anybody_records_it(tx: Connecti
     forget(tx)
     number = asked(tx, "reader", datetime.now(UTC) + timedelta(hours=1)).id
     subscriptions.move(tx, number, "granted", by="owner", reason="fine")
-    assert subscriptions.over(tx) == [] and SALE in subscriptions.granted(tx, "zone")
+    assert subscriptions.over(tx) == [] and SALE in subscriptions.granted(tx)["zone"]
     tx.execute("UPDATE assay.subscription SET until = clock_timestamp() - interval '1 second'")
-    assert subscriptions.granted(tx, "zone") == {}
+    assert subscriptions.granted(tx)["zone"] == {}
     assert subscriptions.standing(tx, "zone", "reader") == {SALE: "expired"}
     assert subscriptions.over(tx) == [number]
 

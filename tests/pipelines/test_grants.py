@@ -15,7 +15,6 @@ from assay.catalog import subscriptions as kept
 from assay.catalog.subscriptions import Subscription
 from assay.errors import AssayError, Misconfigured, NotFound, Usage
 from assay.pipelines import grants
-from assay.pipelines.access import granted_world
 from assay.pipelines.grants import cancel, decide, request, verify, verify_due
 from assay.pipelines.landing import pipeline_of
 from assay.pipelines.plan import apply
@@ -222,9 +221,9 @@ def test_what_a_user_cancels_he_reads_no_more(two: Shop) -> None:
         sale, user = publication("shop", "sale"), User("u@example.org")
         number = request(platform, publication_of(platform.project, "shop.sale"), "user", user.name, "a study").id
         decide(platform, number, "granted", "a good study")
-        assert decided(granted_world(platform.connection, platform.project), user, "read", sale).allowed
+        assert decided(platform.in_force.world(), user, "read", sale).allowed
         cancel(platform, number, "it is finished")
-        assert not decided(granted_world(platform.connection, platform.project), user, "read", sale).allowed
+        assert not decided(platform.in_force.world(), user, "read", sale).allowed
 
 
 @pytest.mark.parametrize(
@@ -265,7 +264,7 @@ def test_a_user_asks_for_himself_and_is_a_reader_once_granted(two: Shop) -> None
         sale, user = publication("shop", "sale"), User("u@example.org")
         offered = publication_of(platform.project, "shop.sale")
         number = request(platform, offered, "user", user.name, "a study").id
-        read = lambda: decided(granted_world(platform.connection, platform.project), user, "read", sale).allowed  # noqa: E731 - a name for the question
+        read = lambda: decided(platform.in_force.world(), user, "read", sale).allowed  # noqa: E731 - a name for the question
         assert not read()
         assert decide(platform, number, "granted", "it is a good study").verified_at is not None
         assert read()
@@ -276,7 +275,7 @@ def test_a_user_asks_for_himself_and_is_a_reader_once_granted(two: Shop) -> None
 def test_the_world_has_of_a_zone_what_is_granted_now(two: Shop) -> None:
     with two.opened() as platform:
         asked = lambda who: decided(  # noqa: E731 - a name for the question
-            granted_world(platform.connection, platform.project), who, "read", publication("shop", "sale")
+            platform.in_force.world(), who, "read", publication("shop", "sale")
         ).allowed
         segment, analyst = Segment("reader", "conform"), User("a@example.org")
         assert not asked(segment) and not asked(analyst)

@@ -228,14 +228,16 @@ def standing(tx: Connection, kind: Kind, subscriber: str, *, keep: bool = False)
     return {(zone, publication): state for zone, publication, state in found}
 
 
-def granted(tx: Connection, kind: Kind) -> dict[Name, frozenset[str]]:
-    """By publication, the zones or users that may read it now."""
-    found = tx.execute(
-        f"SELECT zone, publication, array_agg(subscriber) FROM assay.subscription WHERE kind = %s AND {_STANDS} "
-        "GROUP BY zone, publication".encode(),
-        (kind,),
+def granted(tx: Connection) -> dict[Kind, dict[Name, frozenset[str]]]:
+    """Those that may read each publication now, the zones and the users."""
+    rows = tx.execute(
+        f"SELECT kind, zone, publication, array_agg(subscriber) FROM assay.subscription WHERE {_STANDS} "
+        "GROUP BY kind, zone, publication".encode()
     )
-    return {(zone, publication): frozenset(names) for zone, publication, names in found}
+    found: dict[Kind, dict[Name, frozenset[str]]] = {"zone": {}, "user": {}}
+    for kind, zone, publication, names in rows:
+        found[kind][zone, publication] = frozenset(names)
+    return found
 
 
 def open_to(tx: Connection) -> dict[Name, frozenset[str]]:

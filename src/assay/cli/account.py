@@ -127,7 +127,6 @@ def _keeper(
     """
     from dataclasses import replace
 
-    from assay.pipelines.access import world_in_force
     from assay.pipelines.door import Door
     from assay.pipelines.platform import opened
     from assay.security.accounts import accounts
@@ -136,7 +135,7 @@ def _keeper(
 
     project = load(folder, target)
     with opened(project, user=User(local_name())) as platform:
-        beginning = first in world_in_force(platform).administrators and not accounts(platform.connection)
+        beginning = first in platform.in_force.world().administrators and not accounts(platform.connection)
         if beginning:
             yield platform
             return

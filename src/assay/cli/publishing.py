@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 def viewer(platform: Platform) -> Viewer:
     """The user who looks."""
-    from assay.pipelines.access import world_in_force
     from assay.pipelines.offers import Viewer
     from assay.security.decide import decide
     from assay.security.resources import zone
 
-    world, user = world_in_force(platform), platform.user
+    world, user = platform.in_force.world(), platform.user
     sees = {name for name in world.zones if decide(world, user, "view_configuration", zone(name)).allowed}
     return Viewer(user.name, world.zones_of(user), frozenset(sees))
 

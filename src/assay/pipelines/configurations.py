@@ -7,9 +7,10 @@ folder, and the project that they were.
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from assay.catalog import records
@@ -30,16 +31,24 @@ def project_of(platform: Platform, version: str) -> Project:
     project = platform.project
     if version == project.version:
         return project
+    folder = platform.data / "configurations" / version
+    place = (folder, project.folder, project.target)
+    known = _read.get(place)
+    if known is not None and folder.exists():
+        return known
     files = records.configuration_files(platform.connection, version)
     if files is None:
         raise NotFound(
             f"there is no configuration {version} to go back to",
             expected="a version that was applied: " + ", ".join(records.configuration_versions(platform.connection)),
         )
-    folder = platform.data / "configurations" / version
-    if not folder.exists():
+    if not _holds(folder, files):
         _write(folder, files)
-    return _loaded(folder, project.folder, project.target, version)
+    found = _loaded(folder, project.folder, project.target, version)
+    _read[place] = found
+    if len(_read) > _READ_MOST:
+        _read.popitem(last=False)
+    return found
 
 
 def under(platform: Platform, version: str) -> Platform:
@@ -64,8 +73,18 @@ def check_stores(platform: Platform, zone: str) -> None:
         )
 
 
+def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether the files lie in the folder as they were applied, and no others: what it says may give roles."""
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    return there.keys() == files.keys() and all(there[name].read_bytes() == files[name].encode() for name in files)
+
+
 def _write(folder: Path, files: Mapping[str, str]) -> None:
-    """Writes the files so that the folder is there as a whole or not at all."""
+    """Writes the files so that the folder is there as a whole or not at all; another one of the name goes."""
+    gone = folder.with_name(f".{secrets.token_hex(8)}")
+    with suppress(FileNotFoundError):
+        folder.rename(gone)
+    remove_folder(gone)
     temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         for name, text in files.items():
@@ -80,10 +99,14 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         remove_folder(temporary)
 
 
-@lru_cache(maxsize=32)
+#: The projects that this process has read, by folder, by where the project lies now, and by target.
+_read: OrderedDict[tuple[Path, Path, Target], Project] = OrderedDict()
+_READ_MOST = 32
+
+
 def _loaded(folder: Path, root: Path, target: Target, version: str) -> Project:
     """The project of the folder; paths that lead out of it (ingress) lead from the project of now."""
-    then = load_project(folder)
+    then = load_project(folder, target)
     zones = {
         name: replace(
             zone,
@@ -94,7 +117,7 @@ def _loaded(folder: Path, root: Path, target: Target, version: str) -> Project:
         )
         for name, zone in then.zones.items()
     }
-    return replace(then, target=target, zones=zones, version=version, home=root)
+    return replace(then, zones=zones, version=version, home=root)
 
 
 def _moved(path: Path, folder: Path, root: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assay.catalog import records
 from assay.catalog.sight import Sight
 from assay.errors import Denied, Misconfigured, NotFound, Rejected
-from assay.pipelines.access import world_in_force, zones_changed
+from assay.pipelines.access import zones_changed
 from assay.pipelines.platform import Platform
 from assay.pipelines.progress import Regard
 from assay.security import permissions, resources
@@ -68,7 +68,7 @@ class Door:
     @cached_property
     def world(self) -> World:
         """The world in which is decided."""
-        return world_in_force(self._platform)
+        return self._platform.in_force.world()
 
     # --- one thing ---------------------------------------------------------------------------------------------------
 

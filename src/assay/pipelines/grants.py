@@ -15,7 +15,6 @@ from assay.engines.duckdb import Engine, EngineFailed, literal, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import AssayError, Misconfigured, Usage
 from assay.pipelines import walls
-from assay.pipelines.access import granted_world
 from assay.pipelines.platform import Platform
 from assay.pipelines.subscriptions import ask, hash_key, record, settle, sight_of
 from assay.pipelines.telling.tell import tell_at_the_end
@@ -174,7 +173,7 @@ def verify(platform: Platform, found: Iterable[Subscription]) -> list[Subscripti
 def _trying(platform: Platform) -> Iterator[_Trial]:
     limit = platform.project.target.memory_limit
     with platform.scratch() as scratch, engine_connect(scratch, memory_limit=limit) as engine:
-        world = granted_world(platform.connection, platform.project)
+        world = platform.in_force.granted(platform.project)
         yield _Trial(platform, engine, Iceberg(platform.connection, platform.data), world)
 
 

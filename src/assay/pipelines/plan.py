@@ -36,6 +36,7 @@ from assay.stores.operational_schema import (
     tables_standing,
     zones_standing,
 )
+from assay.zones.project import version_of
 
 if TYPE_CHECKING:
     from assay.security.diff import AccessChange
@@ -89,8 +90,8 @@ def plan(platform: Platform) -> Plan:
     from assay.pipelines.access import access_changes
 
     with transaction(platform.connection) as tx:
-        found = _with_subscribers(tx, platform.project)
-        return replace(found, access=access_changes(tx, platform.project, found.applied))
+        found = _with_subscribers(platform, tx)
+        return replace(found, access=access_changes(platform))
 
 
 def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -> Plan:
@@ -103,11 +104,11 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     project = platform.project
     with transaction(platform.connection) as tx:
         hold(tx, "apply", seconds=WAIT_SECONDS)
-        found = _with_subscribers(tx, platform.project)
+        found = _with_subscribers(platform, tx)
         _refuse_losses(found, allowed_losses)
         if _hold_pipelines(tx, platform.project, found):
             # What they did while we waited counts.
-            found = _with_subscribers(tx, platform.project)
+            found = _with_subscribers(platform, tx)
             _refuse_losses(found, allowed_losses)
         walls.prepare(tx)
         _carry_out(tx, platform.data, found, folders)
@@ -115,8 +116,7 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
         walls.finish(tx, project)
         if found.applied != found.version:
             words = [change.words for change in found.changes]
-            files = {str(path.relative_to(project.root)): path.read_bytes().decode("utf-8") for path in project.files}
-            records.add_configuration(tx, found.version, platform.actor, words, files)
+            records.add_configuration(tx, found.version, platform.actor, words, _files_of(project))
             register(tx, project)
             events.add(tx, "applied", body={"version": found.version, "by": platform.actor, "changes": words})
         record_changes(platform, tx, asked)
@@ -141,12 +141,23 @@ def apply(platform: Platform, *, allowed_losses: frozenset[str] = frozenset()) -
     return found
 
 
-def _with_subscribers(tx: Connection, project: Project) -> Plan:
+def _files_of(project: Project) -> dict[str, str]:
+    """The files that are kept of what is applied; raises `Misconfigured` where they are not those that were read."""
+    found = project.texts()
+    if version_of(found) != project.version:
+        raise Misconfigured(
+            "the project's files were changed while they were applied", file=project.root,
+            expected="the files that were checked", next="assay plan, then assay apply",
+        )  # fmt: skip
+    return found
+
+
+def _with_subscribers(platform: Platform, tx: Connection) -> Plan:
     """What is planned, with what it means for subscribers; raises `Misconfigured` for what would break them."""
     from assay.pipelines.sql_check import raise_all
 
-    found = planned(tx, project)
-    about = concerned(tx, project, found.applied)
+    found = planned(tx, platform.project)
+    about = concerned(platform, tx, found.applied)
     raise_all(list(about.problems), "publications would break for their subscribers")
     return replace(found, changes=found.changes + about.dropped, remarks=found.remarks + about.remarks)
 

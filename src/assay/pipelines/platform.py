@@ -22,6 +22,7 @@ from assay.zones.project import Project
 
 if TYPE_CHECKING:
     from assay.batch import Batch
+    from assay.pipelines.in_force import InForce
     from assay.security.keys import ZoneKeyring
     from assay.stores.landing import Landing
 
@@ -36,6 +37,7 @@ class Platform:
     actor: str
     identified: User | None = None
     _recorded: list[int] = field(default_factory=list, repr=False, compare=False)
+    _in_force: list[InForce] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def user(self) -> User:
@@ -53,6 +55,18 @@ class Platform:
         from assay.security.keys import keyring
 
         return keyring(self.data, self.project.target.keys)
+
+    @property
+    def in_force(self) -> InForce:
+        """What decides who may do what: the configuration that was applied, and what is granted."""
+        from assay.pipelines.in_force import InForce
+
+        for one in self._in_force:
+            if one.is_of(self):
+                return one
+        made = InForce(self)
+        self._in_force[:] = [made, *self._in_force[:1]]
+        return made
 
     @cached_property
     def landing(self) -> Landing:

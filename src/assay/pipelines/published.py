@@ -9,13 +9,13 @@ from assay.catalog import records
 from assay.catalog import subscriptions as kept
 from assay.catalog.subscriptions import Name, Subscription
 from assay.errors import Misconfigured
-from assay.pipelines.access import project_of_files
 from assay.pipelines.subscriptions import moves
 from assay.stores.changes import Change, Remark
 from assay.stores.database import Connection
 from assay.zones.publication_diff import published_changes
 
 if TYPE_CHECKING:
+    from assay.pipelines.platform import Platform
     from assay.zones.project import Project
 
 #: Who is named of many subscribers.
@@ -32,11 +32,12 @@ class Concerned:
     remarks: tuple[Remark, ...] = ()
 
 
-def concerned(tx: Connection, project: Project, applied: str | None) -> Concerned:
+def concerned(platform: Platform, tx: Connection, applied: str | None) -> Concerned:
     """What the project's files change for subscribers, beside the configuration that was applied."""
+    project = platform.project
     problems, dropped, remarks = [], [], []
     readers = _readers(tx)
-    before = _before(tx, project, applied, {zone for zone, _ in readers})
+    before = _before(platform, tx, applied, {zone for zone, _ in readers})
     for (zone, name), subscribers in sorted(readers.items()):
         old = None if before is None or zone not in before.zones else before.zones[zone].publications.get(name)
         home = project.zones.get(zone)
@@ -68,19 +69,18 @@ def _readers(tx: Connection) -> dict[Name, list[Subscription]]:
     return found
 
 
-def _before(tx: Connection, project: Project, applied: str | None, zones: set[str]) -> Project | None:
+def _before(platform: Platform, tx: Connection, applied: str | None, zones: set[str]) -> Project | None:
     """The project that was applied; None where nothing of these zones differs, or it cannot be read any more."""
-    if applied is None or applied == project.version or not zones:
+    if applied is None or applied == platform.project.version or not zones:
         return None
     files = records.configuration_files(tx, applied)
-    now = {str(path.relative_to(project.root)): path.read_text("utf-8") for path in project.files}
 
     def of_zones(some: dict[str, str]) -> dict[str, str]:
         return {name: text for name, text in some.items() if name.split("/")[1:2] and name.split("/")[1] in zones}
 
-    if files is None or of_zones(files) == of_zones(now):
+    if files is None or of_zones(files) == of_zones(platform.project.texts()):
         return None
-    return project_of_files(files, project.target.name)
+    return platform.in_force.applied()
 
 
 def _moved(tx: Connection, project: Project) -> list[Remark]:

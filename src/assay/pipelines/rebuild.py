@@ -184,7 +184,7 @@ def worth_rebuilding(platform: Platform, applied: str | None) -> list[str]:
     before = records.configuration_files(platform.connection, applied) if applied else None
     if before is None:
         return []
-    root = platform.project.root
+    root, now = platform.project.root, platform.project.texts()
     found: list[str] = []
     for zone in platform.project.zones.values():
         for pipeline in zone.pipelines.values():
@@ -194,11 +194,8 @@ def worth_rebuilding(platform: Platform, applied: str | None) -> list[str]:
                 for name, sql in source.conform.items()
             ]
             statements += [(f"analytical.{name}", table.sql) for name, table in pipeline.analytical.items()]
-            names = [
-                f"{zone.name}.{name}"
-                for name, sql in statements
-                if before.get(str(sql.path.relative_to(root))) != sql.text
-            ]
+            files = [(name, sql.path.relative_to(root).as_posix()) for name, sql in statements]
+            names = [f"{zone.name}.{name}" for name, file in files if before.get(file) != now[file]]
             if names and records.conformed(platform.connection, zone.name, pipeline.name):
                 found += names
     return list(dict.fromkeys(found))

@@ -108,7 +108,7 @@ def world_of(project: Project, grants: Grants | None = None, users: Grants | Non
 
     `grants` says which subscriptions of zones were granted; a subscription that was not is no grant, and without
     `grants` every subscription counts as granted. `users` says what was granted to single users.
-    `pipelines.access.granted_world` makes the world with what is granted now. Raises `Misconfigured` for a zone's
+    `pipelines.in_force` makes the world with what is granted now. Raises `Misconfigured` for a zone's
     policy that cannot stand.
     """
     if any(zone.policies for zone in project.zones.values()):

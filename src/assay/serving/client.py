@@ -24,7 +24,6 @@ from assay.security.mask_keys import mask_key
 from assay.security.principals import User
 from assay.security.resources import PUBLISHED
 from assay.serving.answer import Answer
-from assay.serving.in_force import InForce
 from assay.serving.listing import at_once, columns, listed
 from assay.serving.names import Names, described, lists_tables
 from assay.serving.process import Limits, Process
@@ -85,7 +84,6 @@ class Connection:
 
     def __init__(self, platform: Platform, *, seconds: float = SECONDS) -> None:
         self._platform = platform
-        self._force = InForce(platform)
         self._seconds = seconds
         self._stack = ExitStack()
         self._folder: Path | None = None
@@ -118,7 +116,7 @@ class Connection:
         `bytes_most` is ended. Raises `Usage` for a statement that is refused or does not run, `Denied` for a table
         that is not there or not for him, `Unavailable` for a question that costs too much.
         """
-        project, world = self._force.now()
+        project, world = self._platform.in_force.now()
         names = Names(project, world, self._platform.user, zone)
         if lists_tables(statement):
             return at_once(listed(names))

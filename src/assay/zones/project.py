@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -322,6 +322,10 @@ class Project:
         """Where the project lies: what its files name by a relative path starts here."""
         return self.home or self.root
 
+    def texts(self) -> dict[str, str]:
+        """Its files as they lie there now, by their paths from the root; line ends are kept."""
+        return _texts(self.root, self.files)
+
 
 def find_root(start: Path) -> Path:
     """The nearest folder, from `start` upwards, that holds assay.yaml."""
@@ -381,8 +385,8 @@ class _Reading:
             return None
 
 
-def load_project(root: Path, target: str | None = None) -> Project:
-    """Reads a project.
+def load_project(root: Path, target: str | Target | None = None) -> Project:
+    """Reads a project; with a `Target` for that one, whatever targets its files know.
 
     Raises `Misconfigured` with every problem found (`problems`, at most 20), each with file and line.
     """
@@ -390,7 +394,7 @@ def load_project(root: Path, target: str | None = None) -> Project:
     reading = _Reading(root)
     document = reading.document(root / "assay.yaml")
     file = checked(PlatformFile, document)
-    where = _target(root, document, file, target)
+    where = target if isinstance(target, Target) else _target(root, document, file, target)
     zones: dict[str, Zone] = {}
     for folder in _folders(root / "zones", "zone.yaml"):
         zone = _zone(reading, folder)
@@ -408,9 +412,6 @@ def load_project(root: Path, target: str | None = None) -> Project:
             f"{len(reading.problems)} problems in the project", file=root, problems=reading.problems[:20]
         )
     files = tuple(sorted(set(reading.files)))
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return Project(
         root=root,
         name=file.name,
@@ -418,13 +419,25 @@ def load_project(root: Path, target: str | None = None) -> Project:
         target=where,
         maintain=file.maintain,
         zones=zones,
-        version=digest.hexdigest()[:12],
+        version=version_of(_texts(root, files)),
         files=files,
         administrators=frozenset(file.administrators),
         auditors=frozenset(file.auditors),
         groups=_groups(file),
         notices=notices,
     )
+
+
+def version_of(texts: Mapping[str, str]) -> str:
+    """The version of a project with these files, in this order."""
+    digest = hashlib.sha256()
+    for name, text in texts.items():
+        digest.update(name.encode() + b"\0" + text.encode() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _texts(root: Path, files: Iterable[Path]) -> dict[str, str]:
+    return {path.relative_to(root).as_posix(): path.read_bytes().decode("utf-8") for path in files}
 
 
 def load_bare(root: Path, target: str | None = None) -> Project:
