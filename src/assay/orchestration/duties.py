@@ -19,6 +19,7 @@ from assay.orchestration.triggers import fire
 from assay.pipelines import freshness
 from assay.pipelines.grants import verify_due
 from assay.pipelines.maintain import tidy
+from assay.pipelines.observe import words_of
 from assay.pipelines.platform import Platform
 from assay.pipelines.review import remind
 from assay.pipelines.telling.tell import tell
@@ -82,5 +83,5 @@ def _again_and_again(platform: Platform, stop: Stop, duty: Duty) -> None:
             except AssayError as error:
                 if platform.connection.closed:
                     raise
-                log.warning("%s: %s", duty.name, error.what)
+                log.warning("%s: %s", duty.name, words_of(error))
         stop.wait(duty.every_seconds)
