@@ -41,9 +41,9 @@ def nothing_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def deciding(platform: Platform) -> World:
     """The world that decides: the same by either way to it, whichever is gone first, and whoever acts."""
-    there = platform.in_force.world()
+    there, of = platform.in_force.world(), (platform.connection, platform.project)
     project, world = platform.in_force.now()
-    assert world == there == InForce(platform).now()[1] == InForce(platform).world()
+    assert world == there == InForce(*of).now()[1] == InForce(*of).world()
     assert replace(platform, actor=EVE).in_force is platform.in_force
     assert world.zones.keys() == project.zones.keys()
     return world

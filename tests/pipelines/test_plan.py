@@ -8,7 +8,8 @@ import pytest
 
 from assay.catalog import records
 from assay.errors import Misconfigured
-from assay.pipelines.plan import Plan, apply, plan
+from assay.pipelines.comparing import Plan
+from assay.pipelines.plan import apply, plan
 from assay.pipelines.platform import Platform
 from assay.pipelines.query import ask
 from shop_project import Shop

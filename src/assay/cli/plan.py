@@ -16,7 +16,7 @@ from assay.cli.help import Command
 from assay.cli.options import admitted, json_option, load, project_options
 
 if TYPE_CHECKING:
-    from assay.pipelines.plan import Plan
+    from assay.pipelines.comparing import Plan
     from assay.security.diff import AccessChange
     from assay.stores.changes import Change
 

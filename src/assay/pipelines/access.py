@@ -26,7 +26,7 @@ def zones_changed(platform: Platform) -> Changed:
 
     Of the first apply assay.yaml is no change: there is nobody yet whom a configuration in force names.
     """
-    from assay.pipelines.plan import planned
+    from assay.pipelines.comparing import planned
 
     project = platform.project
     with transaction(platform.connection) as tx:

@@ -15,32 +15,30 @@ from pathlib import Path, PurePosixPath
 
 from assay.catalog import records
 from assay.errors import Misconfigured, NotFound
-from assay.pipelines.plan import planned
-from assay.pipelines.platform import Platform
-from assay.stores.database import transaction
+from assay.pipelines.comparing import planned
+from assay.stores.database import Connection, transaction
 from assay.stores.objects import remove_folder, settle_folder
 from assay.zones.project import Project, Target, load_project
 
 
-def project_of(platform: Platform, version: str) -> Project:
-    """The project in an applied version, on the target of now.
+def project_of(connection: Connection, project: Project, version: str) -> Project:
+    """A project as it was in an applied version, on the target of now.
 
     Raises `NotFound` where the version was never applied, or was applied before files of versions were kept, and
     `Misconfigured` where this version of assay cannot read it.
     """
-    project = platform.project
     if version == project.version:
         return project
-    folder = platform.data / "configurations" / version
+    folder = project.target.data / "configurations" / version
     place = (folder, project.folder, project.target)
     known = _read.get(place)
     if known is not None and folder.exists():
         return known
-    files = records.configuration_files(platform.connection, version)
+    files = records.configuration_files(connection, version)
     if files is None:
         raise NotFound(
             f"there is no configuration {version} to go back to",
-            expected="a version that was applied: " + ", ".join(records.configuration_versions(platform.connection)),
+            expected="a version that was applied: " + ", ".join(records.configuration_versions(connection)),
         )
     if not _holds(folder, files):
         _write(folder, files)
@@ -51,22 +49,17 @@ def project_of(platform: Platform, version: str) -> Project:
     return found
 
 
-def under(platform: Platform, version: str) -> Platform:
-    """The platform with the project of an applied version; raises as `project_of`."""
-    return replace(platform, project=project_of(platform, version))
-
-
-def check_stores(platform: Platform, zone: str) -> None:
-    """Makes sure that the stores of a zone can take what the platform's project writes.
+def check_stores(connection: Connection, project: Project, zone: str) -> None:
+    """Makes sure that the stores of a zone can take what a project writes.
 
     Raises `Misconfigured` with what the stores of now lack for it.
     """
-    with transaction(platform.connection) as tx:
-        changes = planned(tx, platform.project).changes
+    with transaction(connection) as tx:
+        changes = planned(tx, project).changes
     lacking = [one.words for one in changes if one.zone == zone and one.effect != "lose"]
     if lacking:
         raise Misconfigured(
-            f"the stores of {zone} are not as configuration {platform.project.version} needs them: "
+            f"the stores of {zone} are not as configuration {project.version} needs them: "
             + "; ".join(lacking[:5])
             + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""),
             next="leave out --as-of, or bring the contract back into the project and assay apply",

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from assay.catalog import records, subscriptions
 from assay.errors import Misconfigured, NotFound
+from assay.pipelines.configurations import project_of
 from assay.security.world import World, world_of
 from assay.zones.project import version_of
 
 if TYPE_CHECKING:
-    from assay.pipelines.platform import Platform
+    from assay.stores.database import Connection
     from assay.zones.project import Project
 
 
@@ -37,17 +38,17 @@ class InForce:
     projects and worlds are made anew only when it has changed.
     """
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._at_hand = platform.project
+    def __init__(self, connection: Connection, project: Project) -> None:
+        self._connection = connection
+        self._at_hand = project
         self._read: tuple[str, Project | None] | None = None
         self._alike: tuple[str, bool] | None = None
         #: One of the files at hand, and one of what was applied.
         self._made: tuple[_Made, ...] = ()
 
-    def is_of(self, platform: Platform) -> bool:
-        """Whether it serves a platform; who acts there does not matter."""
-        return self._at_hand is platform.project and self._platform.connection is platform.connection
+    def is_of(self, connection: Connection, project: Project) -> bool:
+        """Whether it serves a platform with these files at hand; who acts there does not matter."""
+        return self._at_hand is project and self._connection is connection
 
     def now(self) -> tuple[Project, World]:
         """The project and the world that decide now."""
@@ -60,22 +61,21 @@ class InForce:
 
     def applied(self) -> Project | None:
         """The project that was applied last; None where none was, or it cannot be had any more."""
-        version = records.applied_version(self._platform.connection)
+        version = records.applied_version(self._connection)
         return None if version is None else self._project(version)
 
     def differing(self) -> Project | None:
         """`applied`, and None also where the files at hand say the same about who may do what."""
-        version = records.applied_version(self._platform.connection)
+        version = records.applied_version(self._connection)
         return None if version is None or self._says_the_same(version) else self._project(version)
 
     def granted(self, project: Project) -> World:
         """The world of a project with what is granted now; raises `Misconfigured` as `world_of`."""
-        connection = self._platform.connection
-        stamp = subscriptions.stamp(connection)
+        stamp = subscriptions.stamp(self._connection)
         for one in self._made:
             if one.project is project and one.stamp == stamp:
                 return one.world
-        found = subscriptions.granted(connection)
+        found = subscriptions.granted(self._connection)
         world = world_of(project, found["zone"], found["user"])
         others = [one for one in self._made if one.project is not project]
         self._made = (_Made(project, stamp, world), *others[:1])
@@ -94,13 +94,11 @@ class InForce:
 
     def _project(self, version: str) -> Project | None:
         """The project of a version; None where its files were not kept, or this version of assay refuses them."""
-        from assay.pipelines.configurations import project_of
-
         if version == self._at_hand.version:
             return self._at_hand
         if self._read is None or self._read[0] != version:
             try:
-                found = project_of(self._platform, version)
+                found = project_of(self._connection, self._at_hand, version)
                 world_of(found)  # it refuses policies that reach too far
             except NotFound:
                 return None
@@ -114,7 +112,7 @@ class InForce:
         if version == self._at_hand.version:
             return True
         if self._alike is None or self._alike[0] != version:
-            files = records.configuration_files(self._platform.connection, version)
+            files = records.configuration_files(self._connection, version)
             if files is None:
                 return True  # there is nothing else that could count
             texts = self._at_hand.texts()

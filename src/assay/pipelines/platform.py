@@ -62,9 +62,9 @@ class Platform:
         from assay.pipelines.in_force import InForce
 
         for one in self._in_force:
-            if one.is_of(self):
+            if one.is_of(self.connection, self.project):
                 return one
-        made = InForce(self)
+        made = InForce(self.connection, self.project)
         self._in_force[:] = [made, *self._in_force[:1]]
         return made
 
@@ -171,7 +171,7 @@ def opened(
                 if earlier:
                     from assay.pipelines.walls import mend
 
-                    mend(platform)
+                    mend(platform.connection, platform.project)
                 try:
                     yield platform
                 except AssayError:

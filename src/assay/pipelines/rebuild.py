@@ -16,7 +16,7 @@ from assay.batch import Batch
 from assay.catalog import events, records
 from assay.errors import NotFound, Usage, nearest
 from assay.pipelines.anew import Anew, all_tables, made_anew
-from assay.pipelines.configurations import check_stores, under
+from assay.pipelines.configurations import check_stores
 from assay.pipelines.difference import Difference, masked_dangling, masked_differences
 from assay.pipelines.platform import Platform
 from assay.pipelines.replay import preview as replay_preview
@@ -24,6 +24,7 @@ from assay.pipelines.replay import replay
 from assay.pipelines.review import BEYOND
 from assay.pipelines.run import Progress, Result, alone, check_applied
 from assay.pipelines.subscriptions import tell_published
+from assay.pipelines.versions import under
 from assay.stewardship.masking import MASK, Cells
 from assay.stores.database import transaction
 from assay.stores.shadow_difference import Dangling
@@ -319,7 +320,7 @@ def _chosen(platform: Platform, name: str, version: str | None) -> tuple[Dataset
     then = platform if version is None else under(platform, version)
     dataset = dataset_of(then, name)
     if then is not platform:
-        check_stores(then, dataset.zone)
+        check_stores(then.connection, then.project, dataset.zone)
     return dataset, then
 
 

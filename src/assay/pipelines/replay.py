@@ -13,7 +13,7 @@ from assay.engines.duckdb import PARQUET, Engine, literal, quoted
 from assay.engines.duckdb import connect as engine_connect
 from assay.errors import Rejected, Usage
 from assay.findings import Finding
-from assay.pipelines.configurations import check_stores, under
+from assay.pipelines.configurations import check_stores
 from assay.pipelines.difference import Difference, masked_differences, staging_difference
 from assay.pipelines.handles import permit
 from assay.pipelines.landing import Delivered, named_source, new_batch, period_of
@@ -22,6 +22,7 @@ from assay.pipelines.platform import Platform
 from assay.pipelines.review import BEYOND, gate_of
 from assay.pipelines.run import Progress, Result, alone, check_applied, work_off
 from assay.pipelines.trial import TableEffect, trial
+from assay.pipelines.versions import under
 from assay.pipelines.worker import at_work
 from assay.security.principals import Segment
 from assay.stewardship.masking import Cells, masked_finding
@@ -261,7 +262,7 @@ def _replayable(
     batch = records.batch(platform.connection, number)
     then = platform if version is None else under(platform, version)
     if then is not platform:
-        check_stores(then, batch.zone)
+        check_stores(then.connection, then.project, batch.zone)
     newer = records.replaced_by(platform.connection, number)
     if newer is not None:
         raise Usage(f"batch {newer} takes the place of batch {number} already", next=f"assay batch show {newer}")

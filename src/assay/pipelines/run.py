@@ -18,7 +18,6 @@ from assay.errors import AssayError, Misconfigured, Rejected, Unavailable
 from assay.flow import GATE, movement_from
 from assay.pipelines import observe, versions
 from assay.pipelines.arrivals import Landed, Misfit, remember, take_in
-from assay.pipelines.configurations import under
 from assay.pipelines.kept import kept_words
 from assay.pipelines.landing import check_file, land, source_of
 from assay.pipelines.movement import decide, move, reject
@@ -112,7 +111,7 @@ def advance(
     try:
         with failures_as_ours(), turn(platform, batch.zone, batch.pipeline):
             if batch.origin == "replay":  # it was asked for under just this version
-                platform = acting = under(platform, batch.config_version)
+                platform = acting = versions.under(platform, batch.config_version)
             else:
                 acting, batch = versions.for_batch(platform, batch, lease)
             modelling = batch.state in MODELLING

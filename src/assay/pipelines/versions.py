@@ -14,13 +14,18 @@ from assay.batch import Batch
 from assay.catalog import events, queue, records
 from assay.catalog.queue import Lease
 from assay.errors import Misconfigured, NotFound
-from assay.pipelines import configurations
+from assay.pipelines.configurations import project_of
 from assay.pipelines.order import source_rank
 from assay.pipelines.platform import Platform
 from assay.stores.database import transaction
 from assay.stores.lake import LakeTable, clean, quarantine, readable
 from assay.zones.contract import Field
 from assay.zones.project import OperationalTable, Project, Source, load_project
+
+
+def under(platform: Platform, version: str) -> Platform:
+    """The platform with the project of an applied version; raises as `configurations.project_of`."""
+    return replace(platform, project=project_of(platform.connection, platform.project, version))
 
 
 def present(platform: Platform) -> Platform | None:
@@ -32,7 +37,7 @@ def present(platform: Platform) -> Platform | None:
     if version is None or version == platform.project.version:
         return None if version is None else platform
     try:
-        return replace(platform, project=configurations.project_of(platform, version))
+        return under(platform, version)
     except NotFound:  # it was applied before files were kept, but may still lie there
         project = load_project(platform.project.folder, platform.project.target.name)
         if project.version != version:
@@ -59,7 +64,7 @@ def _began_with(platform: Platform, batch: Batch) -> tuple[Project | None, str |
     """The configuration that a batch began with, and why it cannot go on with it."""
     failed = queue.failure(platform.connection, batch.id)
     try:
-        began = configurations.project_of(platform, batch.config_version)
+        began = project_of(platform.connection, platform.project, batch.config_version)
     except Misconfigured as error:
         return None, f"this version of assay does not read it: {error.what}"
     except NotFound:

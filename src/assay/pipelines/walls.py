@@ -26,7 +26,6 @@ from assay.stores.zone_roles import (
 )
 
 if TYPE_CHECKING:
-    from assay.pipelines.platform import Platform
     from assay.zones.project import Project
 
 #: The file of the secret that the passwords of reading roles are made of, in the folder of the target's keys.
@@ -91,17 +90,17 @@ def lacking(tx: Connection, project: Project, zones: Iterable[str]) -> list[Chan
     return changes
 
 
-def mend(platform: Platform) -> None:
-    """Gives the zones of a platform that an earlier version of assay made their roles."""
-    with transaction(platform.connection) as tx:
-        ours = [zone for zone, marked in zones_standing(tx).items() if marked and zone in platform.project.zones]
+def mend(connection: Connection, project: Project) -> None:
+    """Gives the zones of a project that an earlier version of assay made their roles."""
+    with transaction(connection) as tx:
+        ours = [zone for zone, marked in zones_standing(tx).items() if marked and zone in project.zones]
         if not ours:
             return
         prepare(tx)
-        for change in lacking(tx, platform.project, ours):
+        for change in lacking(tx, project, ours):
             for step in sorted(change.steps, key=lambda step: step.phase):
                 execute(tx, step.statement)
-        finish(tx, platform.project)
+        finish(tx, project)
 
 
 def reader_url(project: Project, url: str, connection: Connection, zone: str) -> str:

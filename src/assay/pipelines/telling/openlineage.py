@@ -113,7 +113,8 @@ class _Story:
     def _project_then(self) -> Project | None:
         """The project under which the batch was worked on; None where it cannot be had any more."""
         try:
-            return project_of(self._platform, str(self._event.body.get("version") or self._batch.config_version))
+            version = str(self._event.body.get("version") or self._batch.config_version)
+            return project_of(self._platform.connection, self._platform.project, version)
         except AssayError:
             return None
 
