@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from assay.errors import Rejected
 from assay.readers import csv, csv_blocks
+from assay.readers.dialect import Dialect
 from assay.zones.model import ReaderHints
 
 
@@ -69,7 +70,7 @@ def test_without_quotes_a_quote_is_a_character_like_any_other(tmp_path: Path, re
 def test_the_broken_record_is_counted_right_in_any_chunk(tmp_path: Path, before: int) -> None:
     path = written(tmp_path, "a,b\n" * before + '"x"y,2\n' + "a,b\n" * 5)
     with pytest.raises(Rejected, match=rf"record {before + 1} \(near line {before + 1}\)"):
-        csv.read(path, csv.Dialect("utf-8", ",", '"', False))
+        csv.read(path, Dialect("utf-8", ",", '"', False))
 
 
 def test_a_quoted_line_break_sets_record_and_line_apart(tmp_path: Path, read: Any) -> None:
@@ -176,7 +177,7 @@ def test_reading_by_blocks_gives_what_reading_by_records_gives(
     tmp_path_factory: Any, text: str, quote: str, ends: str, chunk: int
 ) -> None:
     path = written(tmp_path_factory.mktemp("csv"), text.replace("\n", ends))
-    dialect = csv.Dialect("utf-8", ",", quote, False)
+    dialect = Dialect("utf-8", ",", quote, False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "CHUNK_BYTES", chunk)
         by_blocks = csv_blocks.read(path, dialect)
@@ -187,7 +188,7 @@ def test_reading_by_blocks_gives_what_reading_by_records_gives(
 @pytest.mark.parametrize("content", ["a,b\n1,2\n", '"a","b"\r\n"1","x""y"\r\n\r\n', 'a,"b\nc"\n', "é,b\n,"])
 def test_a_file_in_order_is_read_by_blocks(tmp_path: Path, content: str) -> None:
     path = written(tmp_path, content)
-    dialect = csv.Dialect("utf-8", ",", '"', False)
+    dialect = Dialect("utf-8", ",", '"', False)
     found = csv_blocks.read(path, dialect, tmp_path)
     assert found is not None
     assert found.table.to_pylist() == csv.by_records(path, dialect).table.to_pylist()
@@ -195,14 +196,14 @@ def test_a_file_in_order_is_read_by_blocks(tmp_path: Path, content: str) -> None
 
 @pytest.mark.parametrize("content", ["a,b\n1\n", '"a"x,b\n1,2\n', 'a,"b', "\n", "", 'a"b,c\n', "a\rb\n"])
 def test_any_other_file_is_left_to_the_reader_by_records(tmp_path: Path, content: str) -> None:
-    assert csv_blocks.read(written(tmp_path, content), csv.Dialect("utf-8", ",", '"', False), tmp_path) is None
+    assert csv_blocks.read(written(tmp_path, content), Dialect("utf-8", ",", '"', False), tmp_path) is None
     assert not list(tmp_path.glob("*.arrow"))
 
 
 @pytest.mark.parametrize("last", ["a,b\n", "a,b,c\n", '"a"x,b\n'])
 def test_a_long_file_is_read_the_same_way(tmp_path: Path, last: str) -> None:
     path = written(tmp_path, "007,été\n" * 200_000 + last)
-    dialect = csv.Dialect("utf-8", ",", '"', False)
+    dialect = Dialect("utf-8", ",", '"', False)
     if '"' in last:
         with pytest.raises(Rejected, match="record 200001"):
             csv.read(path, dialect)

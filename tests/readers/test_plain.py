@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.readers import plain
-from assay.readers.csv import Dialect
+from assay.readers.dialect import Dialect
 
 COMMA = Dialect("utf-8", ",", '"', False)
 

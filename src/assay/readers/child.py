@@ -22,6 +22,7 @@ from assay.readers import detect
 from assay.readers.answer import ANSWER, EXIT_DISK_FULL
 from assay.readers.archive import Member
 from assay.readers.cells import TooWide
+from assay.readers.dialect import Dialect
 from assay.readers.process import EARLY
 from assay.readers.refusal import unreadable
 from assay.zones.limits import Limits
@@ -183,7 +184,7 @@ def _text(path: Path, reader: str, hints: Any, scratch: Path) -> Grid:
         dialect = csv.detect(path, hints)
         return csv.read(csv.to_utf8(path, dialect, into), dialect, scratch)
     encoding, bom = csv.encoding_of(path, hints)
-    text = csv.to_utf8(path, csv.Dialect(encoding, "", "", bom), into)
+    text = csv.to_utf8(path, Dialect(encoding, "", "", bom), into)
     if reader == "fixed":
         from assay.readers import fixed
 

@@ -6,21 +6,20 @@ import codecs
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from assay.errors import Misconfigured, Rejected
 from assay.findings import Cell, Finding
+from assay.readers.dialect import CHUNK_BYTES, Dialect, format_of, records
 from assay.readers.grid import CELLS_PER_CHUNK, ROWS_PER_CHUNK, Grid, GridBuilder, Kind
 
 if TYPE_CHECKING:
     from assay.zones.model import ReaderHints
 
-CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 16
 FIELD_LIMIT = 1 << 24
 DELIMITERS = (",", ";", "\t", "|")
@@ -38,17 +37,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a delimited file is written; an empty `quote` means that nothing is quoted."""
-
-    encoding: str
-    delimiter: str
-    quote: str
-    bom: bool
-    header_row: int | None = None
 
 
 def detect(path: Path, hints: ReaderHints, *, whole: bool = True) -> Dialect:
@@ -142,11 +130,6 @@ def by_records(path_utf8: Path, dialect: Dialect, folder: Path | None = None, ro
         except _Broken as error:
             raise _malformed(path_utf8, dialect, done + error.record, reader.line_num, str(error)) from error
     return builder.build()
-
-
-def records(file: IO[str], dialect: Dialect) -> Any:
-    """The standard library's strict reader of an open file, as the dialect says."""
-    return csv.reader(file, **_format(dialect.delimiter, dialect.quote, strict=True))
 
 
 def _encoding(sample: bytes, marked: str | None, hints: ReaderHints) -> str:
@@ -246,7 +229,7 @@ def delimiter_of(text: str, quote: str, *, whole: bool) -> str:
     for candidate in DELIMITERS:
         widths: Counter[int] = Counter()
         try:
-            for record in islice(csv.reader(lines, **_format(candidate, quote, strict=False)), 200):
+            for record in islice(csv.reader(lines, **format_of(candidate, quote, strict=False)), 200):
                 widths[len(record)] += len(record) > 1
         except csv.Error:
             continue
@@ -254,12 +237,6 @@ def delimiter_of(text: str, quote: str, *, whole: bool) -> str:
         if records and (records, width) > best_score:
             best, best_score = candidate, (records, width)
     return best
-
-
-def _format(delimiter: str, quote: str, *, strict: bool) -> dict[str, Any]:
-    if quote:
-        return {"delimiter": delimiter, "quotechar": quote, "strict": strict}
-    return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None, "strict": strict}
 
 
 class _Broken(Exception):

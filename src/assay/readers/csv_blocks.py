@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from assay.readers import columns
-from assay.readers.csv import CHUNK_BYTES, Dialect, records
+from assay.readers.dialect import CHUNK_BYTES, Dialect, records
 from assay.readers.grid import Grid, GridBuilder
 from assay.readers.plain import is_plain
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import python_calamine
 
-from assay.readers import detect, marks, values
+from assay.readers import detect, find_marks, values
 from assay.readers.cells import CELLS_PER_CHUNK, COLUMNS, ROWS, ROWS_PER_CHUNK, Kind
 from assay.readers.compound import Malformed
 from assay.readers.marks import DamagedCell, Marks
@@ -89,7 +89,7 @@ def _sheets(path: Path, form: str, book: Any, folder: Path | None) -> tuple[Grid
     with ThreadPoolExecutor(2) as pool:
         pool.submit(importlib.import_module, "assay.readers.columns")
         names = [sheet.name if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet else None for sheet in sheets]
-        scan = pool.submit(marks.find, path, form, names)
+        scan = pool.submit(find_marks.find, path, form, names)
         for index, sheet in enumerate(sheets):
             if names[index] is not None:
                 try:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from assay.readers.csv import FIELD_LIMIT, Dialect
+from assay.readers.csv import FIELD_LIMIT
+from assay.readers.dialect import Dialect
 
 _MARKS = {
     "utf-8": (("utf-8", codecs.BOM_UTF8),),

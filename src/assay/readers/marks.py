@@ -7,16 +7,11 @@ Rows and columns are zero-based in `Marks`.
 
 from __future__ import annotations
 
-import struct
-import zipfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from assay.findings import Cell, column_letter
 from assay.readers.cells import COLUMNS, ROWS, Block
 from assay.readers.compound import Malformed
-from assay.readers.xml import XmlError
 
 UNCALCULATED = "formula without a stored value"
 
@@ -65,34 +60,3 @@ class CellOrder:
         if row >= ROWS or column >= COLUMNS:
             raise DamagedCell("the cell lies beyond any sheet", row, column)
         self._row, self._column = row, column
-
-
-def find(path: Path, form: str, sheets: Sequence[str | None]) -> dict[int, Marks]:
-    """The marks of a workbook's work sheets by their index in `sheets`, which has None for sheets of other kinds.
-
-    Raises `Malformed` for damaged content.
-    """
-    try:
-        return _finder(form)(path, sheets)
-    except (
-        zipfile.BadZipFile, XmlError, struct.error, KeyError, IndexError, NotImplementedError, UnicodeError, EOFError,
-    ) as error:  # fmt: skip
-        raise Malformed(f"damaged content ({error})") from error
-
-
-def _finder(form: str) -> Callable[[Path, Sequence[str | None]], dict[int, Marks]]:
-    if form == "xlsx":
-        from assay.readers import marks_xlsx
-
-        return marks_xlsx.find
-    if form == "xlsb":
-        from assay.readers import marks_xlsb
-
-        return marks_xlsb.find
-    if form == "ods":
-        from assay.readers import marks_ods
-
-        return marks_ods.find
-    from assay.readers import marks_xls
-
-    return marks_xls.find

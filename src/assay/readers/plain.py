@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.readers.csv import Dialect
+from assay.readers.dialect import Dialect
 
 #: Blocks stay in the processor's cache while several searches go over them.
 BLOCK_BYTES = 1 << 17

@@ -19,7 +19,7 @@ from assay.segments.exact import Exact, Examination, Sheet, Way, reshapes
 from assay.segments.quick import quick, reading
 
 if TYPE_CHECKING:
-    from assay.readers.csv import Dialect
+    from assay.readers.dialect import Dialect
     from assay.readers.limits import Limits
     from assay.readers.locate import Located
     from assay.zones.contract import Contract

@@ -15,7 +15,7 @@ from assay.engines.duckdb import PARQUET, Engine, EngineFailed, literal, path_li
 from assay.segments.exact import Examination, columns_of, first_text
 
 if TYPE_CHECKING:
-    from assay.readers.csv import Dialect
+    from assay.readers.dialect import Dialect
     from assay.readers.locate import Located
     from assay.readers.plain import Part
     from assay.zones.contract import Contract, Field

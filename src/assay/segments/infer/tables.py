@@ -14,6 +14,7 @@ from assay.errors import Rejected
 from assay.findings import Finding
 from assay.readers import csv
 from assay.readers.detect import reader_of
+from assay.readers.dialect import Dialect
 from assay.readers.grid import Grid
 from assay.readers.header import Header, find_header
 from assay.readers.limits import read_limited
@@ -123,7 +124,7 @@ def _of_sheets(engine: Engine, path: Path, grids: Sequence[Grid], hints: ReaderH
 
 
 def _quick(
-    engine: Engine, path: Path, dialect: csv.Dialect, hints: ReaderHints, scratch: Path, name: str
+    engine: Engine, path: Path, dialect: Dialect, hints: ReaderHints, scratch: Path, name: str
 ) -> Delivered | None:
     """A plain CSV file read by the engine itself, which is many times faster; None where that could differ."""
     text = csv.to_utf8(path, dialect, scratch / f"{name}.utf8")
