@@ -389,6 +389,7 @@ ELSEWHERE = frozenset({
     "maintain", "review release", "review reject", "init", "schema", "up", "contract infer", "contract diff",
     "contract check", "logout", "account password", "account disable", "token revoke", "subscription approve",
     "subscription refuse", "subscription revoke", "subscription expire", "subscription verify",
+    "subscription cancel",
 })  # fmt: skip
 #: Where somebody sees the cells that he may see: the owner all, the steward those of the batch that is held.
 SHOWN = {OWNER: ("quarantine show", "lineage", "sql"), STEWARD: ("quarantine show", "sql")}
