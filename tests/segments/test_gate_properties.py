@@ -216,7 +216,7 @@ def arriving(value: Any, null: str) -> Any:
     return None if value == "" or (isinstance(value, str) and null and value.strip(" \t\u00a0") == null) else value
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(table=st.lists(ROWS, min_size=1, max_size=4), dialect=DIALECTS)
 def test_any_table_written_as_text_comes_back_equal(
     engine: Engine, folder: Path, table: list[tuple[Any, ...]], dialect: Dialect
@@ -272,7 +272,7 @@ def write_workbook(path: Path, table: Sequence[Sequence[Any]], dialect: Dialect,
                     sheet.write_number(number, column, float(value))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(table=st.lists(SHEET_ROWS, min_size=1, max_size=4), dialect=DIALECTS, typed=st.booleans())
 def test_any_table_written_as_workbook_comes_back_equal_or_is_rejected(
     engine: Engine, folder: Path, table: list[tuple[Any, ...]], dialect: Dialect, typed: bool
@@ -290,7 +290,7 @@ def test_any_table_written_as_workbook_comes_back_equal_or_is_rejected(
 # --- a damaged file is never approved with changed values ----------------------------------------------------------
 
 MUTATIONS = 200
-WORKBOOK_MUTATIONS = 50
+WORKBOOK_MUTATIONS = 30
 SLOW_MUTATIONS = 10_000
 SLOW_WORKBOOK_MUTATIONS = 3_000
 
