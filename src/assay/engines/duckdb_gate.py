@@ -6,10 +6,12 @@ It is the parser whose tree is run, so that nothing can look like one thing to t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from assay.engines.duckdb import Engine, EngineFailed, is_no_path
+from assay.engines.narrowing import Alternatives, follows
+from assay.engines.narrowing import parts as _parts
 from assay.engines.pure_functions import PURE, PURE_TABLES
 from assay.errors import AssayError
 
@@ -31,6 +33,11 @@ _WORDS: Final = {
     "SHOW_REF": "DESCRIBE, SHOW or SUMMARIZE", "PARAMETER": "a parameter", "DEFAULT": "DEFAULT",
     "VALUE_PARAMETER": "a parameter",
 }  # fmt: skip
+NOTHING: Final[Mapping[Parts, Alternatives]] = {}
+
+
+class TooNarrow(Exception):
+    """What the engine's parser understands may use rows of a table that were not fetched."""
 
 
 class Refused(AssayError):
@@ -41,10 +48,11 @@ class Refused(AssayError):
         self.offset = offset
 
 
-def check(engine: Engine, text: str, tables: set[Parts]) -> None:
+def check(engine: Engine, text: str, tables: set[Parts], narrowed: Mapping[Parts, Alternatives] = NOTHING) -> None:
     """Returns when the text is one SELECT of the allowed functions over these tables, named as in `tables`.
 
-    Raises `Refused` when not, `EngineFailed` for what the engine cannot read.
+    `narrowed` says by which conditions rows of a table were fetched. Raises `Refused` for another text, `EngineFailed`
+    for what the engine cannot read, `TooNarrow` where the conditions do not follow from the text.
     """
     told = json.loads(engine.row("SELECT json_serialize_sql(?)", [text])[0])
     if told["error"]:
@@ -70,6 +78,8 @@ def check(engine: Engine, text: str, tables: set[Parts]) -> None:
     named = {parts for parts in found if len(parts) > 1}
     if strange or named != tables:
         raise Refused("a statement that two parsers read differently")
+    if narrowed and not follows(_dictionaries(told["statements"][0]["node"]), narrowed):
+        raise TooNarrow
 
 
 def _check_kind(node: dict[str, Any]) -> None:
@@ -112,11 +122,6 @@ def _entries(node: dict[str, Any]) -> list[dict[str, Any]]:
     """The names that a WITH of the node brings."""
     found = node.get("cte_map")
     return found.get("map") or [] if isinstance(found, dict) else []
-
-
-def _parts(node: dict[str, Any]) -> Parts:
-    names = (node.get("catalog_name"), node.get("schema_name"), node["table_name"])
-    return tuple(str(name).lower() for name in names if name)
 
 
 def _offset(node: dict[str, Any]) -> int | None:

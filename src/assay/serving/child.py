@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from assay.engines import duckdb_gate
 from assay.engines.duckdb import Engine, EngineFailed, connect, quoted
+from assay.engines.narrowing import Alternatives, Condition, Value
 from assay.errors import Unavailable
 from assay.serving.frames import END, FAILED, HEAD, PIECE, receive, send
 
@@ -120,8 +121,10 @@ def _answer(engines: _Engines, request: dict[str, Any], writer: IO[bytes]) -> bo
     """Answers a question; whether that took the engine that was ready."""
     taken = True
     try:
+        narrowed = _narrowed(request["relations"])
         engine, taken = engines.over(request["relations"])
-        duckdb_gate.check(engine, request["statement"], {tuple(one["parts"]) for one in request["relations"]})
+        tables = {tuple(one["parts"]) for one in request["relations"]}
+        duckdb_gate.check(engine, request["statement"], tables, narrowed)
         types, rows = engine.batches(request["statement"])
         send(writer, HEAD, json.dumps({"types": types}).encode())
         with pa.ipc.new_stream(_Pieces(writer), rows.schema) as stream:
@@ -143,6 +146,21 @@ def _provide(engine: Engine, relations: list[dict[str, Any]]) -> None:
         place = ".".join(quoted(part) for part in above)
         engine.run(f"CREATE SCHEMA IF NOT EXISTS {place}")
         engine.run(f"CREATE VIEW {place}.{quoted(name)} AS {one['select']}")
+
+
+def _narrowed(relations: list[dict[str, Any]]) -> dict[duckdb_gate.Parts, Alternatives]:
+    """Takes out of relations by which conditions they are narrowed: the same engine does for others."""
+    found = {}
+    for one in relations:
+        if places := one.pop("narrowed"):
+            found[tuple(one["parts"])] = tuple(
+                tuple(
+                    Condition(column, operator, tuple(Value(*value) for value in values))
+                    for column, operator, values in place
+                )
+                for place in places
+            )
+    return found
 
 
 class _Pieces:
@@ -167,6 +185,8 @@ class _Pieces:
 
 def _told(error: BaseException, request: dict[str, Any]) -> dict[str, Any]:
     """What the parent is told of an error: the engine's words only where they can hold nothing hidden."""
+    if isinstance(error, duckdb_gate.TooNarrow):
+        return {"kind": "narrow"}
     if isinstance(error, duckdb_gate.Refused):
         return {"kind": "refused", "what": error.what, "offset": error.offset}
     cause = error.__cause__ if isinstance(error, EngineFailed | Unavailable) else error

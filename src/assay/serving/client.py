@@ -8,7 +8,7 @@ process that runs the question is handed that and nothing else.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from assay.catalog.records import held_batches
 from assay.engines.duckdb import Engine
 from assay.engines.duckdb import connect as engine_connect
+from assay.engines.narrowing import Alternatives
 from assay.engines.sql import Parts
 from assay.engines.sql.gate import Place, Question, WrittenTable, question
 from assay.errors import AssayError, NotFound, Usage
@@ -26,10 +27,10 @@ from assay.security.resources import PUBLISHED
 from assay.serving.answer import Answer
 from assay.serving.listing import at_once, columns, listed
 from assay.serving.names import Names, described, lists_tables
-from assay.serving.process import Limits, Process
-from assay.serving.relations import Preparation
+from assay.serving.process import Limits, Process, TooNarrow
+from assay.serving.relations import Preparation, Relation
 from assay.serving.sight import Sight
-from assay.stores.database import transaction
+from assay.stores.database import as_they_lie, transaction
 from assay.stores.iceberg import Iceberg, current_pointer
 from assay.stores.lake import LakeTable
 from assay.stores.lake_use import in_use
@@ -158,10 +159,13 @@ class Connection:
             until_answered.callback(self._back, process)
             until_answered.callback(remove_folder, process.folder)
             narrowed = [(parts, sight.of(asked.uses)) for parts, sight in seen]
-            with transaction(self._platform.connection) as tx, self._anew_after_failure():
-                relations = self._preparation(tx).relations(narrowed, process.folder)
+            relations = self._relations(narrowed, process, asked.narrowing)
             try:
-                types = process.ask(asked.text, relations, self._seconds)
+                try:
+                    types = process.ask(asked.text, relations, self._seconds)
+                except TooNarrow:  # the parsers differ in which rows of a table are used: all of them, then
+                    relations = self._relations(narrowed, process, {})
+                    types = process.ask(asked.text, relations, self._seconds)
                 pieces = _Pieces(process, asked.text)
                 reader = pa.ipc.open_stream(io.BufferedReader(pieces))
             except BaseException as error:
@@ -180,6 +184,10 @@ class Connection:
         masked = tuple(f"{'.'.join(parts)}.{one}" for parts, sight in narrowed for one in sight.masked)
         filtered = tuple(".".join(parts) for parts, sight in narrowed if sight.filtered and sight.store != PUBLISHED)
         return Answer(reader, types, done, masked, filtered, bytes_most)
+
+    def _relations(self, seen: Seen, process: Process, narrowing: Mapping[Parts, Alternatives]) -> list[Relation]:
+        with transaction(self._platform.connection) as tx, self._anew_after_failure():
+            return self._preparation(tx).relations(seen, process.folder, narrowing)
 
     def _back(self, process: Process) -> None:
         if process.alive:
@@ -222,10 +230,13 @@ class Connection:
             raise
 
     def _postgres(self, zone: str) -> str:
-        """The name by which the preparing engine knows PostgreSQL with the rights of a reader of the zone."""
+        """The name by which the preparing engine knows PostgreSQL with the rights of a reader of the zone.
+
+        Rows come in the order in which they lie, whether all of a table are fetched or some.
+        """
         name = f"rows of {zone}"
         if zone not in self._attached:
-            self._preparing().attach_postgres(self._platform.reader_url(zone), name)
+            self._preparing().attach_postgres(as_they_lie(self._platform.reader_url(zone)), name)
             self._attached.add(zone)
         return name
 

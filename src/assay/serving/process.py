@@ -39,6 +39,10 @@ class Limits:
     threads: int
 
 
+class TooNarrow(Exception):
+    """The rows of relations may not be all that the question uses; the process is ready to be asked again."""
+
+
 class Process:
     """A process that runs one question after the other; it is ended by whatever goes wrong."""
 
@@ -72,7 +76,8 @@ class Process:
     def ask(self, statement: str, relations: Iterable[Relation], seconds: float | None = None) -> list[str]:
         """Puts a question; returns the types of the answer's columns, once it has begun.
 
-        Raises `Usage` for a question that is refused or does not run, `Unavailable` for one that costs too much.
+        Raises `Usage` for a question that is refused or does not run, `Unavailable` for one that costs too much,
+        `TooNarrow` where it has to be asked over whole relations.
         """
         if not self._ready:
             self._frame(statement)
@@ -149,7 +154,9 @@ class Process:
             where="your statement", next="ask for less, or raise memory_limit of the target in assay.yaml",
         )  # fmt: skip
 
-    def _failure(self, statement: str, told: dict[str, Any]) -> AssayError:
+    def _failure(self, statement: str, told: dict[str, Any]) -> Exception:
+        if told["kind"] == "narrow":
+            return TooNarrow()
         if told["kind"] == "memory":
             self.end()
             return self._too_large()

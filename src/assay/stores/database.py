@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from assay.errors import AssayError, Misconfigured, Unavailable
@@ -20,6 +21,14 @@ LockNotAvailable = psycopg.errors.LockNotAvailable
 
 #: The same for every role: the default path begins with a schema that is called as the user is.
 SESSION = "-c TimeZone=UTC -c search_path=assay,public"
+
+_AS_THEY_LIE = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "enable_indexscan=off", "enable_indexonlyscan=off", "synchronize_seqscans=off",
+        "max_parallel_workers_per_gather=0",
+    )
+)  # fmt: skip
 
 
 @contextmanager
@@ -55,6 +64,15 @@ def connect(url: str, *, autocommit: bool = False) -> Connection:
             next="see that the server runs and that `postgres` of the target in assay.yaml names it, "
             "then run the same command again",
         ) from error
+
+
+def as_they_lie(url: str) -> str:
+    """The same connection for another library; its scans give rows in the order in which they lie in a table.
+
+    A scan of an index would give them in that of the index, and several processes in any.
+    """
+    options = conninfo_to_dict(url).get("options") or ""
+    return make_conninfo(url, options=f"{options} {_AS_THEY_LIE}".strip())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ who asks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, cast
 
@@ -17,8 +17,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from assay.engines.duckdb import is_no_path
+from assay.engines.narrowing import Alternatives
 from assay.engines.pure_functions import PURE, PURE_TABLES, REFUSED
 from assay.engines.sql.functions import function_name
+from assay.engines.sql.narrow import narrowing
 from assay.engines.sql.parse import Parts, is_cte
 from assay.errors import Usage
 
@@ -92,12 +94,14 @@ class Question:
 
     `names` are all names that occur in it, in small letters: a column that is not among them is not used. They say
     nothing where `whole` is true: then a star, a whole row, a position or a join over equal names may use every column.
+    `narrowing` says of a table which of its rows can be used at all, where that is known.
     """
 
     text: str
     tables: tuple[WrittenTable, ...]
     names: frozenset[str]
     whole: bool
+    narrowing: Mapping[Parts, Alternatives]
 
     def uses(self, column: str) -> bool:
         """Whether the question may use a column of this name."""
@@ -129,7 +133,7 @@ def question(text: str) -> Question:
         function_name(node) if isinstance(node, exp.Func) else node.name.lower()
         for node in query.find_all(exp.Identifier, exp.Var, exp.Func)
     )
-    return Question(text, tuple(tables.values()), names, _whole(query, aliases))
+    return Question(text, tuple(tables.values()), names, _whole(query, aliases), narrowing(query))
 
 
 def place_at(text: str, offset: int) -> Place:
