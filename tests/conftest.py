@@ -35,6 +35,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, st
     """The server's URLs without a database: of the owner, who does the work, and of the superuser."""
     folder = tmp_path_factory.mktemp("server")
     with server("embedded", folder) as owner, running(folder / "postgres") as superuser:
+        with connect(f"{superuser.rpartition('/')[0]}/postgres", autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes"):  # what these tests do, no crash of the machine must survive
+                connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+            connection.execute("SELECT pg_reload_conf()")
         yield owner.rpartition("/")[0], superuser.rpartition("/")[0]
 
 

@@ -192,7 +192,7 @@ def test_a_cell_that_the_file_typed_is_taken_exactly_or_refused(
     assert read(engine, text, field(type_, **options), kind) == value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=12) | st.from_regex(r"[-+£(]{0,2}[0-9.,]{1,8}[)%€]?", fullmatch=True))
 def test_what_is_taken_as_a_number_reads_back_as_the_same_digits(engine: Engine, text: str) -> None:
     """Whatever the text: the digits of the value are the digits of the text, none added, lost or rounded."""
@@ -207,7 +207,7 @@ def test_what_is_taken_as_a_number_reads_back_as_the_same_digits(engine: Engine,
     assert (value < 0) == (("-" in text or "(" in text) and value != 0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     whole=st.integers(0, 10**9), fraction=st.from_regex("(?:[.][0-9]{1,6})?", fullmatch=True),
     exponent=st.integers(-10, 9), sign=st.sampled_from(["", "-"]), scale=st.integers(0, 6),

@@ -74,7 +74,7 @@ def quick(engine: Engine, field: Field, at: int) -> Any:
         return "refused"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(kind=st.sampled_from(KINDS), more=st.fixed_dictionaries(MORE), texts=st.lists(TEXTS, min_size=1, max_size=8))
 def test_a_cell_known_at_sight_gets_the_answers_of_the_careful_way(
     engine: Engine, kind: FieldType, more: dict[str, Any], texts: list[str | None]

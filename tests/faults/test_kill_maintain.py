@@ -73,6 +73,7 @@ def without_rows_set_aside(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if ".quarantine." not in name}
 
 
+@pytest.mark.slow
 def test_housekeeping_killed_at_every_kind_of_step_ends_as_if_undisturbed(arena: KeptArena) -> None:
     with server("embedded", arena.project / ".assay"):
         orphan(arena)

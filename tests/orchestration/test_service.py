@@ -171,7 +171,7 @@ def test_a_service_that_is_told_to_end_finishes_its_segment_and_leaves_no_lease(
     soon(lambda: all_done(applied, 6), again.text)
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_two_services_share_the_work_and_no_batch_is_done_twice(applied: Shop, start: Start, workers: int) -> None:
     """That a segment is done with a batch once is also kept by PostgreSQL: nobody must have met that refusal."""
     services = [start("--workers", str(workers // 2)) for _ in range(2)]

@@ -92,7 +92,7 @@ def check(shop: Shop, patch: pytest.MonkeyPatch, deliveries: int) -> None:
 
 
 def test_loads_and_replays_beside_housekeeping_lose_nothing(filled: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(filled, monkeypatch, 10)
+    check(filled, monkeypatch, 7)
 
 
 @pytest.mark.slow

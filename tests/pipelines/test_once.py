@@ -83,7 +83,7 @@ def check(platform: Platform, deliveries: list[Delivery], segment: str, folder: 
     assert stores(platform) == once
 
 
-@settings(ORDINARY, max_examples=3)
+@settings(ORDINARY, max_examples=2)
 @given(deliveries=DELIVERIES, segment=st.sampled_from(AGAIN))
 def test_a_segment_that_runs_again_changes_nothing(
     platform: Platform, tmp_path_factory: pytest.TempPathFactory, deliveries: list[Delivery], segment: str

@@ -136,7 +136,7 @@ def check(platform: Platform, deliveries: list[Delivery], chosen: set[int], shar
 PLACES = st.sets(st.integers(0, 5), min_size=1, max_size=2)
 
 
-@settings(ORDINARY, max_examples=3)
+@settings(ORDINARY, max_examples=2)
 @given(deliveries=DELIVERIES, chosen=PLACES, shared=st.booleans())
 def test_what_is_withdrawn_might_as_well_never_have_been_delivered(
     platform: Platform,

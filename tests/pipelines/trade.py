@@ -228,7 +228,7 @@ def unrepeated(delivery: Delivery, earlier: set[str]) -> Delivery | None:
 
 #: Few examples, the same every time; the marked runs take more, by chance.
 ORDINARY = settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -203,7 +203,7 @@ def outcome(path: Path, content: bytes) -> tuple[Any, ...]:
     return "read", marks.errors, marks.hidden_rows
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(rows=ROWS, chunk=st.sampled_from([1, 7, 64, 1 << 20]))
 def test_skimming_a_sheet_finds_what_parsing_it_finds(tmp_path_factory: Any, rows: Any, chunk: int) -> None:
     """With a pattern made at once, every row that it can pass over is passed over; the outcome is the same."""
@@ -223,7 +223,7 @@ def test_skimming_a_sheet_finds_what_parsing_it_finds(tmp_path_factory: Any, row
      "<!-- <si><t>c</t></si> -->", "<si><r><t>d</t></r></si>", "</sst>", "<si><t>e]]></t></si>"]), max_size=8),
     chunk=st.sampled_from([1, 5, 1 << 20]),
 )  # fmt: skip
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 def test_shared_texts_are_counted_as_another_parser_counts_them(
     tmp_path_factory: Any, content: list[str], chunk: int
 ) -> None:

@@ -105,7 +105,7 @@ def rows_of(engine: Engine, found: Examination) -> list[tuple[Any, ...]]:
     return engine.rows(f"SELECT * FROM {found.rows} ORDER BY _sheet, _row")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_what_the_quick_pass_lets_pass_the_exact_pass_lets_pass(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, case: tuple[Contract, list[list[Any]]]
