@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from assay.errors import AssayError, Misconfigured
 from assay.pipelines.observe import words_of
+from assay.security.classes import OPEN
 from assay.security.world import world_of
 
 if TYPE_CHECKING:
     from assay.zones.project import Project
 
-_OPEN_CLASSES: Final = frozenset({"public", "internal"})
 #: Between what was run and the words of the engine.
 _RAN: Final = " did not run: "
 #: Errors that the engine finds in the SQL, before it looks at any row.
@@ -51,4 +51,4 @@ def _holds_more(project: Project, zone: str) -> bool:
     for asked in project.zones[zone].subscriptions:
         publisher = world.zones.get(asked.zone)
         datasets += [] if publisher is None else publisher.publications.values()
-    return any(classes - _OPEN_CLASSES for fields in datasets for classes in fields.values())
+    return any(classes - OPEN for fields in datasets for classes in fields.values())

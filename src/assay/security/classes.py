@@ -18,6 +18,8 @@ WITHIN: Final[dict[FieldClass, FieldClass | None]] = {
     "personal": None,
 }
 CLASSES: Final = tuple(WITHIN)
+#: The classes whose cells may stand in records, logs and messages.
+OPEN: Final[frozenset[FieldClass]] = frozenset({"public", "internal"})
 
 #: What contracts write as `classification`, in small letters.
 WORDS: Final[dict[str, FieldClass]] = {

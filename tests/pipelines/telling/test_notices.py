@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from servers import Mails, Posted, mail_server, receiver
+from servers import Mails, Posted, mail_server
 from servers import certificate as make_certificate
 
 from assay.catalog import notifications
@@ -31,20 +30,6 @@ stewards: [anna@example.org, ben]
 notify:
 """
 BAD = TILL.replace("2.50", "much")
-
-
-@pytest.fixture
-def mails() -> Iterator[Mails]:
-    """A mail server."""
-    with mail_server() as found:
-        yield found
-
-
-@pytest.fixture
-def posted() -> Iterator[Posted]:
-    """An address on the web."""
-    with receiver() as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from servers import Mails, Posted, mail_server, receiver
+from servers import Mails, Posted
 from tests.pipelines.test_grants import OFFER, READER, only
 
 from assay.catalog import notifications
@@ -21,20 +20,6 @@ from shop_project import Shop
 PUBLISHER = "title: Shop\nowner: owner@example.org\n"
 ASKED = "notify:\n  - {on: [requested, cancelled], to: [owner]}\n"
 DECIDED = "  - {on: [granted, refused, revoked, expired], to: [subscriber]}\n"
-
-
-@pytest.fixture
-def mails() -> Iterator[Mails]:
-    """A mail server."""
-    with mail_server() as found:
-        yield found
-
-
-@pytest.fixture
-def posted() -> Iterator[Posted]:
-    """An address on the web."""
-    with receiver() as found:
-        yield found
 
 
 def setting(shop: Shop, mails: Mails, publisher: str = "", reader: str = "", offer: str = OFFER) -> None:

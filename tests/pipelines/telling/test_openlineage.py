@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -266,13 +265,6 @@ def test_the_file_is_its_owners_alone_and_a_torn_line_is_taken_away(filing: Shop
     take_in(filing, TILL.replace("\n1,", "\n10,"), "till-10.csv")
     assert path.read_text().startswith(whole)
     assert len(lines(filing)) == 2 * len(whole.splitlines())
-
-
-@pytest.fixture
-def posted() -> Iterator[Posted]:
-    """A receiver of lineage."""
-    with receiver() as found:
-        yield found
 
 
 @pytest.fixture

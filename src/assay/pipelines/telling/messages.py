@@ -15,7 +15,7 @@ from assay.catalog import records, subscriptions
 from assay.catalog.events import Event, of_batch
 from assay.catalog.subscriptions import STATES
 from assay.pipelines.returns import batch_report
-from assay.security.classes import classes_of
+from assay.security.classes import OPEN, classes_of
 from assay.stewardship.masking import Cells
 from assay.stewardship.report import Outcome, shown
 
@@ -169,7 +169,7 @@ def _leaving(platform: Platform, event: Event) -> Cells:
     batch = records.batch(platform.connection, event.batch or 0)
     source = zone.sources.get(batch.source) if zone else None
     fields = {} if source is None else {field.name: classes_of(field) for field in source.contract.fields}
-    return Cells(fields, frozenset({"public", "internal"}))
+    return Cells(fields, OPEN)
 
 
 def _held_since(platform: Platform, event: Event) -> str | None:
